@@ -1,0 +1,70 @@
+import type { SerializedError } from '#core/errors.js'
+import type { SubtaskSnapshot } from '../checkpoint/manifest.js'
+import { defineGateway } from '../gateway.js'
+import type { AccumulatorSnapshot } from './task-executor-gateway.js'
+
+export type ExecutionState =
+  | 'CREATED'
+  | 'SCHEDULED'
+  | 'DEPLOYING'
+  | 'INITIALIZING'
+  | 'RUNNING'
+  | 'FINISHED'
+  | 'CANCELING'
+  | 'CANCELED'
+  | 'FAILED'
+
+/** Served by the JobMaster of one job (Call.target = job id); called by TaskManagers. Reports about older attempts are late, not wrong. */
+export interface JobMasterGateway {
+  /** An attempt reports in order: each report awaits the acknowledgement of the last. Repeated until acknowledged. */
+  updateTaskExecutionState(request: TaskExecutionReport): Promise<{ accepted: true }>
+  /** All chunks of the snapshot are durable on the in-sync set before this is called. */
+  acknowledgeCheckpoint(request: CheckpointAcknowledgement): Promise<{ accepted: true }>
+  declineCheckpoint(request: { attemptId: string; checkpointId: number; cause: SerializedError }): Promise<{ accepted: true }>
+  /** A reader registers, asks for a split, or (after a restore) says what it holds. */
+  sendReaderEvent(request: { attemptId: string; operatorId: string; reader: number; event: ReaderEvent }): Promise<{ accepted: true }>
+  /** Records of a collect sink; numbered per attempt. */
+  sendCollected(request: {
+    attemptId: string
+    operatorId: string
+    subtaskIndex: number
+    checkpointId: number
+    records: readonly unknown[]
+  }): Promise<{ accepted: true }>
+}
+
+export type ReaderEvent = { readonly kind: 'reader-registered'; readonly received: number } | { readonly kind: 'split-requested' }
+
+export interface TaskExecutionReport {
+  readonly attemptId: string
+  readonly state: ExecutionState
+  readonly error?: SerializedError
+  /** With a terminal state: the final accumulators. */
+  readonly accumulators?: Readonly<Record<string, AccumulatorSnapshot>>
+  readonly metrics?: import('./task-executor-gateway.js').TaskMetrics
+}
+
+export interface CheckpointAcknowledgement {
+  readonly attemptId: string
+  readonly checkpointId: number
+  readonly snapshot: SubtaskSnapshot
+  readonly metrics: CheckpointMetrics
+}
+
+export interface CheckpointMetrics {
+  readonly checkpointStartDelayMs: number
+  readonly alignmentDurationMs: number
+  readonly syncDurationMs: number
+  readonly asyncDurationMs: number
+  readonly checkpointedBytes: number
+  readonly stateBytes: number
+  readonly unaligned: boolean
+}
+
+export const jobMasterGateway = defineGateway<JobMasterGateway>('JobMaster', {
+  updateTaskExecutionState: { timeoutMs: 10_000, idempotent: true },
+  acknowledgeCheckpoint: { timeoutMs: 10_000, idempotent: true },
+  declineCheckpoint: { timeoutMs: 10_000, idempotent: true },
+  sendReaderEvent: { timeoutMs: 10_000, idempotent: true },
+  sendCollected: { timeoutMs: 10_000, idempotent: true },
+})

@@ -1,0 +1,69 @@
+import { defineGateway } from '../gateway.js'
+import type { ExecutionState } from './job-master-gateway.js'
+
+/** Served by the leading JobManager; called by TaskManagers. */
+export interface ResourceManagerGateway {
+  /** First call of a connection, and repeatable: announces slots, hardware, and every attempt that runs or ended unacknowledged. */
+  registerTaskManager(request: TaskManagerRegistration): Promise<RegistrationAnswer>
+  /** After each change of a slot (a worker died, a slot was freed). */
+  reportSlots(request: { taskManagerId: string; slots: readonly SlotReport[] }): Promise<{ accepted: true }>
+  /** Clean goodbye before the process ends. */
+  disconnectTaskManager(request: { taskManagerId: string; cause: string }): Promise<{ accepted: true }>
+}
+
+export interface RegistrationAnswer {
+  readonly clusterUuid: string
+  readonly heartbeatIntervalMs: number
+  readonly heartbeatTimeoutMs: number
+}
+
+export interface TaskManagerRegistration {
+  /** taskmanager.resource-id, or made at start: unique in the cluster. */
+  readonly taskManagerId: string
+  /** Made anew with each process, so that a restarted TaskManager of the same id is told from the old one. */
+  readonly processId: string
+  readonly host: string
+  readonly dataPort: number
+  readonly slots: readonly SlotReport[]
+  readonly hardware: HardwareDescription
+  readonly memory: { readonly managedBytes: number; readonly slotBytes: number }
+  readonly attempts: readonly AttemptReport[]
+  readonly version: string
+}
+
+export interface HardwareDescription {
+  readonly cpuCores: number
+  readonly physicalMemoryBytes: number
+  readonly freeMemoryBytes: number
+  readonly cpuModel: string
+  readonly os: string
+}
+
+export interface SlotReport {
+  readonly slotIndex: number
+  readonly state: 'FREE' | 'ALLOCATED' | 'ACTIVE' | 'RELEASING'
+  readonly jobId?: string
+  readonly allocationId?: string
+}
+
+/** What a TaskManager says of an attempt when it registers: enough for a new leader to adopt it (DESIGN section 5). */
+export interface AttemptReport {
+  readonly jobId: string
+  readonly vertexId: string
+  readonly subtaskIndex: number
+  readonly attemptNumber: number
+  readonly attemptId: string
+  readonly state: ExecutionState
+  readonly lastCheckpointCompleted: number
+  /** Checkpoint ids acknowledged and not yet told complete or aborted. */
+  readonly pendingCheckpoints: readonly number[]
+  /** Highest split assignment received, by operator id. */
+  readonly assignmentsReceived: Readonly<Record<string, number>>
+  readonly deploymentNumber: number
+}
+
+export const resourceManagerGateway = defineGateway<ResourceManagerGateway>('ResourceManager', {
+  registerTaskManager: { timeoutMs: 10_000, idempotent: true },
+  reportSlots: { timeoutMs: 10_000, idempotent: true },
+  disconnectTaskManager: { timeoutMs: 5_000, idempotent: true },
+})

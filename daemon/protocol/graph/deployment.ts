@@ -1,0 +1,58 @@
+import type { Epoch } from '#core/epoch.js'
+import type { SubtaskState } from '../checkpoint/manifest.js'
+import type { JobGraph } from './job-graph.js'
+
+/** Where an attempt runs, or ran. */
+export interface AttemptLocation {
+  readonly vertexId: string
+  readonly subtaskIndex: number
+  readonly attemptNumber: number
+  /** attemptIdOf(vertexId, subtaskIndex, attemptNumber). */
+  readonly attemptId: string
+  readonly taskManagerId: string
+  readonly slotIndex: number
+  readonly allocationId: string
+  /** The TaskManager's data address: consumers on other TaskManagers connect there. */
+  readonly dataHost: string
+  readonly dataPort: number
+}
+
+/** All current attempts of a job: one blob, named in the job's fact before anything of it is sent. A takeover adopts from it. */
+export interface DeploymentRecord {
+  readonly jobId: string
+  /** Raised by one with each deployment of the job (a region restart makes a new record with the untouched attempts carried over). */
+  readonly deploymentNumber: number
+  readonly epoch: Epoch
+  readonly attempts: readonly AttemptLocation[]
+  /** The checkpoint that the attempts with the highest deploymentNumber were restored from; pinned until all of them run. */
+  readonly restoredCheckpoint?: { readonly id: number; readonly manifest: string }
+}
+
+/** What a TaskManager receives: the whole picture once, and the attempts that are its own. */
+export interface TaskDeployment {
+  readonly jobGraph: JobGraph
+  readonly deployment: DeploymentRecord
+  readonly tasks: readonly TaskDeploymentDescriptor[]
+}
+
+export interface TaskDeploymentDescriptor {
+  readonly attemptId: string
+  readonly vertexId: string
+  readonly subtaskIndex: number
+  readonly attemptNumber: number
+  readonly allocationId: string
+  readonly slotIndex: number
+  /** State to restore, by operator id; absent on a fresh start. */
+  readonly restore?: TaskRestore
+}
+
+export interface TaskRestore {
+  readonly checkpointId: number
+  /**
+   * For each operator id the states of all earlier subtasks whose key groups or operator state this subtask needs
+   * (at unchanged parallelism: exactly its own). The task picks its key groups out of them.
+   */
+  readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
+  /** Parallelism of the vertex when the checkpoint was taken. */
+  readonly parallelism: number
+}

@@ -1,0 +1,41 @@
+import type { JobEdge, JobGraph, JobVertex } from './job-graph.js'
+
+/**
+ * Which subtask of an edge's producer is linked with which of its consumer. Both ends compute it, so that no deployment has to
+ * list channels. A consumer's channels are numbered edge by edge (in the graph's order), producer by producer.
+ */
+export function consumersOf(edge: JobEdge, producers: number, consumers: number, producer: number): readonly number[] {
+  switch (edge.partitioner) {
+    case 'forward':
+      return producers === consumers ? [producer] : range(consumers)
+    case 'rescale':
+      if (producers <= consumers) return range(consumers).filter((c) => Math.floor((c * producers) / consumers) === producer)
+      return [Math.floor((producer * consumers) / producers)]
+    case 'global':
+      return [0]
+    default:
+      return range(consumers)
+  }
+}
+
+export function producersOf(edge: JobEdge, producers: number, consumers: number, consumer: number): readonly number[] {
+  return range(producers).filter((p) => consumersOf(edge, producers, consumers, p).includes(consumer))
+}
+
+export function vertexOf(graph: JobGraph, id: string): JobVertex {
+  const vertex = graph.vertices.find((v) => v.id === id)
+  if (!vertex) throw new Error(`job ${graph.jobId} has no vertex ${id}`)
+  return vertex
+}
+
+export function inputsOf(graph: JobGraph, vertexId: string): readonly JobEdge[] {
+  return graph.edges.filter((edge) => edge.target === vertexId)
+}
+
+export function outputsOf(graph: JobGraph, vertexId: string): readonly JobEdge[] {
+  return graph.edges.filter((edge) => edge.source === vertexId)
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i)
+}

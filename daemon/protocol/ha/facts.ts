@@ -1,0 +1,86 @@
+import type { Epoch } from '#core/epoch.js'
+
+/**
+ * Facts: small, mutable, versioned; names of blobs, never bytes (DESIGN section 4). All that is true of a job is one node, so that
+ * one versioned set of it is one atomic step. Implementations: ZooKeeper, one Level (high-availability.type none), memory.
+ */
+export interface Versioned<T> {
+  readonly value: T
+  readonly version: number
+}
+
+export type JobStatus =
+  | 'INITIALIZING'
+  | 'CREATED'
+  | 'RUNNING'
+  | 'FAILING'
+  | 'FAILED'
+  | 'CANCELLING'
+  | 'CANCELED'
+  | 'FINISHED'
+  | 'RESTARTING'
+  | 'SUSPENDED'
+  | 'RECONCILING'
+
+export interface JobFact {
+  readonly jobId: string
+  readonly jobName: string
+  /** What the job is meant to become; a takeover goes on towards it. */
+  readonly target: 'RUNNING' | 'CANCELED'
+  /** Set once, when the job is globally terminal. */
+  readonly terminal?: { readonly status: 'FINISHED' | 'FAILED' | 'CANCELED'; readonly endTime: number }
+  readonly submittedTime: number
+  readonly artifact?: string
+  readonly jobGraph: string
+  readonly deployment?: string
+  /** Completed checkpoints, oldest first. */
+  readonly checkpoints: readonly { readonly id: number; readonly manifest: string }[]
+  /** Checkpoint ids up to this one may have been used; the next reservation begins above. */
+  readonly checkpointIdReserved: number
+  /** The highest attempt number ever deployed. */
+  readonly attemptNumber: number
+  readonly restarts: { readonly count: number; readonly state?: unknown }
+  /** Blobs with the result (accumulators, failure), the exception history, and the checkpoint statistics. */
+  readonly result?: string
+  readonly history?: string
+}
+
+/** A JobManager disk: the UUID was made with its data directory. */
+export interface Replica {
+  readonly jobManagerId: string
+  readonly diskId: string
+  /** host:port of its internal endpoint (RPC and blobs). */
+  readonly address: string
+}
+
+export interface ClusterFact {
+  readonly clusterId: string
+  readonly uuid: string
+  /** Raised only by the operator's override. */
+  readonly incarnation: number
+}
+
+export interface LeaderInfo {
+  readonly jobManagerId: string
+  /** host:port of the internal endpoint. */
+  readonly rpcAddress: string
+  readonly restUrl: string
+  readonly epoch: Epoch
+}
+
+/** Fails with FACT_CONFLICT, FACT_NOT_FOUND, FACT_TOO_LARGE (64 KiB), ZOOKEEPER_UNAVAILABLE (unknown outcome was not settled), ZOOKEEPER_SESSION_EXPIRED. */
+export interface FactStore {
+  /** Makes later reads see all that was acknowledged before (ZooKeeper sync). */
+  sync(): Promise<void>
+  listJobs(): Promise<readonly string[]>
+  readJob(jobId: string): Promise<Versioned<JobFact> | undefined>
+  /** Idempotent: when the node exists with the same content it is taken for ours. */
+  createJob(fact: JobFact): Promise<number>
+  /** Returns the new version. An unknown outcome is settled inside by sync, read and compare. */
+  setJob(fact: JobFact, version: number): Promise<number>
+  deleteJob(jobId: string, version: number): Promise<void>
+  readIsr(): Promise<Versioned<readonly Replica[]> | undefined>
+  setIsr(replicas: readonly Replica[], version: number | undefined): Promise<number>
+  readCluster(): Promise<Versioned<ClusterFact> | undefined>
+  createCluster(fact: ClusterFact): Promise<Versioned<ClusterFact>>
+}

@@ -1,0 +1,31 @@
+import type { Epoch } from '#core/epoch.js'
+import type { LeaderInfo } from './facts.js'
+
+/** One reign: from the grant to the loss of one ZooKeeper session. */
+export interface Reign {
+  readonly epoch: Epoch
+  /** Aborts when the reign ends, whatever the cause. All that the leader started hangs on it. */
+  readonly signal: AbortSignal
+  /** True while the connection is lost but the session may live: irrevocable decisions wait. */
+  readonly suspended: boolean
+  /** Resolves at once, or when the connection is back; rejects with NOT_LEADER when the reign ended. */
+  whenConfirmed(): Promise<void>
+  /** Publishes the leader node: after this, others find us. */
+  publish(info: LeaderInfo): Promise<void>
+}
+
+export interface LeaderElection {
+  /** Enters the election. `onGranted` may fail: then the reign ends and the candidate enters again. */
+  start(candidate: { onGranted(reign: Reign): Promise<void> }): Promise<void>
+  /** Ends the reign by itself (drain first!), then enters again or stays out. */
+  stepDown(reason: string, options?: { again: boolean }): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface LeaderRetrieval {
+  readonly current: LeaderInfo | undefined
+  /** Called with each change, and once at the start when a leader is known. Returns the cancellation. */
+  watch(onChange: (leader: LeaderInfo | undefined) => void): () => void
+  start(): Promise<void>
+  stop(): Promise<void>
+}

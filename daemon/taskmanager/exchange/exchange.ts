@@ -1,0 +1,89 @@
+/**
+ * What the task sees of the exchange. Records within a slot go by reference; to another slot of the TaskManager through a ring in
+ * shared memory; to another TaskManager through a ring to the main thread, which moves the same frames over TCP. None of the calls
+ * waits: what can't go out is kept in an overflow list, and the task looks at `isBackPressured` before it takes more input.
+ */
+
+/** Records of one frame (or of one local hand-over). Valid until the next poll of the gate; the records themselves may be kept. */
+export interface RecordBatch {
+  count: number
+  readonly values: unknown[]
+  /** The key's hash (keyHash in core/serialization/key-hash.ts), where the edge is partitioned by hash. */
+  readonly hashes: Int32Array
+  /** ms since the epoch; NaN where a record has none. */
+  readonly timestamps: Float64Array
+  /** False: no record of the batch has a time stamp, `timestamps` was not filled. */
+  hasTimestamps: boolean
+}
+
+export type StreamEvent =
+  | { readonly kind: 'watermark'; readonly timestamp: number }
+  | { readonly kind: 'stream-status'; readonly idle: boolean }
+  | {
+      readonly kind: 'barrier'
+      readonly checkpointId: number
+      readonly epoch: string
+      readonly timestamp: number
+      readonly savepoint?: { readonly terminate: boolean; readonly drain: boolean }
+    }
+  /** All records have been sent; flush and pre-commit. */
+  | { readonly kind: 'end-of-data'; readonly drain: boolean }
+  /** Nothing will ever follow; sent after the notification of a checkpoint begun after end-of-data. */
+  | { readonly kind: 'end-of-partition' }
+  | { readonly kind: 'latency-marker'; readonly markedTime: number; readonly operatorId: string; readonly subtaskIndex: number }
+
+export type Polled =
+  | { readonly kind: 'records'; readonly channel: number; readonly batch: RecordBatch }
+  | { readonly kind: 'event'; readonly channel: number; readonly event: StreamEvent }
+
+/** The consumer's end: all channels of all edges into one task. */
+export interface InputGate {
+  /** Channels are numbered edge by edge, producer by producer (protocol/graph/wiring.ts). */
+  readonly channelCount: number
+  /** The input of the head operator that a channel feeds. */
+  inputIndexOf(channel: number): number
+  /** The next frame or event of any channel that is not blocked, round robin; undefined when there is none now. The objects are reused. */
+  poll(): Polled | undefined
+  /** Whether poll() would return something. */
+  readonly hasInput: boolean
+  /** An alignment holds the channel back until unblocked. */
+  block(channel: number): void
+  unblock(channel: number): void
+  /** Bytes and records received, for metrics. */
+  readonly numBytesIn: number
+  close(): void
+}
+
+/** The producer's end of one edge. */
+export interface ResultPartition {
+  readonly edgeId: string
+  /**
+   * Sends one record to the channel(s) that the partitioner says. `timestamp` NaN where there is none. For partitioner hash the key's
+   * hash is computed here and travels with the record. Generated code: the hot path of every exchange.
+   */
+  emit(value: unknown, timestamp: number): void
+  /** In order behind all records so far, to all channels; flushes. */
+  broadcastEvent(event: StreamEvent): void
+  /** Hands half-filled frames over (execution.buffer-timeout.interval). */
+  flush(): void
+  /** True while some channel's overflow list is not empty: the task takes no input and fires no timer. */
+  readonly isBackPressured: boolean
+  /** Tries to move overflow into the rings; true when it is empty again. Called by the slot's loop when a consumer freed space. */
+  drain(): boolean
+  readonly numBytesOut: number
+  readonly numRecordsOut: number
+  close(): void
+}
+
+/** One end of a channel, as the TaskExecutor hands it to a slot worker. `ring` is undefined for a channel within the slot. */
+export interface ChannelDescriptor {
+  readonly edgeId: string
+  readonly producerAttempt: string
+  readonly producerSubtask: number
+  readonly consumerAttempt: string
+  readonly consumerSubtask: number
+  /** SharedArrayBuffer of the ring (exchange/ring.ts); absent: both ends are in this slot. */
+  readonly ring?: SharedArrayBuffer
+  /** Doorbell of the other end: rung after a frame was published or a slot of the ring was freed. */
+  readonly peerDoorbell?: SharedArrayBuffer
+}
