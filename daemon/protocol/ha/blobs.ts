@@ -1,3 +1,5 @@
+import type { Epoch } from '#core/epoch.js'
+
 /**
  * Bytes: immutable blobs in the Level of every JobManager (DESIGN section 4). A name says the kind and is made of content or of
  * attempt and checkpoint:
@@ -28,3 +30,10 @@ export interface BlobStore {
 
 /** What the leader's components use: `put` returns when every member of the in-sync set has the blob on disk. REPLICATION_FAILED. */
 export interface ReplicatedBlobStore extends BlobStore {}
+
+/** Moves blobs to and from another process (its internal endpoint), as streams with back pressure. Fails with NOT_LEADER, CONNECTION_LOST, BLOB_NOT_FOUND … */
+export interface BlobTransfer {
+  put(address: string, name: string, content: Uint8Array | AsyncIterable<Uint8Array>, epoch: Epoch): Promise<BlobInfo>
+  get(address: string, name: string): Promise<Uint8Array>
+  read(address: string, name: string): AsyncIterable<Uint8Array>
+}

@@ -3,6 +3,9 @@
  * shared memory; to another TaskManager through a ring to the main thread, which moves the same frames over TCP. None of the calls
  * waits: what can't go out is kept in an overflow list, and the task looks at `isBackPressured` before it takes more input.
  */
+import type { EdgeDefinition } from '#core/functions/operator-definition.js'
+import type { AnyType } from '#core/serialization/types.js'
+import type { JobEdge } from '#protocol/graph/job-graph.js'
 
 /** Records of one frame (or of one local hand-over). Valid until the next poll of the gate; the records themselves may be kept. */
 export interface RecordBatch {
@@ -86,4 +89,29 @@ export interface ChannelDescriptor {
   readonly ring?: SharedArrayBuffer
   /** Doorbell of the other end: rung after a frame was published or a slot of the ring was freed. */
   readonly peerDoorbell?: SharedArrayBuffer
+}
+
+export interface InputGateSpec {
+  /** The edges into the task in the job graph's order, each with its channels in producer order. */
+  readonly edges: readonly { readonly edge: JobEdge; readonly channels: readonly ChannelDescriptor[] }[]
+  readonly attemptId: string
+}
+export interface ResultPartitionSpec {
+  readonly edge: JobEdge
+  /** Channels in consumer order; for forward and rescale only those that exist (protocol/graph/wiring.ts). */
+  readonly channels: readonly ChannelDescriptor[]
+  /** Of the consumer vertex. */
+  readonly consumers: number
+  readonly maxParallelism: number
+  readonly functions: EdgeDefinition
+  /** Declared record type, where the operator has one; otherwise the codec is inferred. */
+  readonly type?: AnyType
+  readonly attemptId: string
+  readonly subtaskIndex: number
+}
+
+/** One per slot worker: knows the slot's own doorbell and links channels whose both ends are in the slot. */
+export interface ExchangeFactory {
+  inputGate(spec: InputGateSpec): InputGate
+  resultPartition(spec: ResultPartitionSpec): ResultPartition
 }
