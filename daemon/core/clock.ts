@@ -9,6 +9,8 @@ export interface Clock {
   monotonicMs(): number
   /** Calls `fire` once after `delayMs`. A timer does not keep the process alive when `unref` is true. */
   setTimer(delayMs: number, fire: () => void, options?: { unref?: boolean }): Timer
+  /** Calls `fire` after pending I/O, timers and messages had their turn. How a long loop yields. */
+  defer(fire: () => void): void
 }
 
 export const systemClock: Clock = {
@@ -19,6 +21,7 @@ export const systemClock: Clock = {
     if (options?.unref) handle.unref()
     return { cancel: () => clearTimeout(handle) }
   },
+  defer: (fire) => void setImmediate(fire),
 }
 
 /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */

@@ -1,0 +1,69 @@
+/**
+ * The contract between a task and its operators. The head of a chain gets frames, the others single records; watermarks, barriers and
+ * the end of input reach each operator in chain order. All calls but those that say so are synchronous.
+ */
+import type { Clock } from '#core/clock.js'
+import type { OperatorDefinition } from '#core/functions/operator-definition.js'
+import type { RuntimeContext } from '#core/functions/runtime-context.js'
+import type { OperatorSpec } from '#protocol/graph/job-graph.js'
+import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { RecordBatch } from '../exchange/exchange.js'
+import type { ChunkStore, KeyedStateBackend, MemoryBudget } from '../state/keyed-state-backend.js'
+
+/** Where an operator emits to: generated per operator instance, so that calls stay monomorphic. `timestamp` NaN where there is none. */
+export interface Output {
+  collect(value: unknown, timestamp: number): void
+  /** To the side output of this tag id; dropped when nothing reads it. */
+  side(tag: string, value: unknown, timestamp: number): void
+}
+
+export interface OperatorContext {
+  readonly spec: OperatorSpec
+  readonly definition: OperatorDefinition
+  readonly runtime: RuntimeContext
+  readonly clock: Clock
+  readonly output: Output
+  readonly chunks: ChunkStore
+  readonly memory: MemoryBudget
+  /** Key groups of the subtask: [from, to). */
+  readonly keyGroups: readonly [number, number]
+  readonly maxParallelism: number
+  /** Present when restored; the states of all earlier subtasks that this one draws from. */
+  readonly restored?: { readonly checkpointId: number; readonly states: readonly SubtaskState[]; readonly parallelism: number }
+  /** Makes (and restores, when `restored` is present) the keyed backend. At most once an operator. */
+  createKeyedState(): Promise<KeyedStateBackend>
+}
+
+/** An operator's answer to a barrier: what it holds was fixed when `snapshot` returned; the promise brings it to disk. */
+export interface OperatorSnapshotResult {
+  readonly keyed?: readonly ChunkRef[]
+  /** Encoded operator state; the task puts it inline or into a chunk by its size. */
+  readonly operator?: Uint8Array
+  readonly checkpointedBytes: number
+  readonly stateBytes: number
+}
+
+export interface Operator {
+  /** Restores state and opens the user function. */
+  open(): Promise<void>
+  /** One record from the operator before it in the chain. */
+  processElement(value: unknown, timestamp: number): void
+  /** A frame from the gate, for heads. Keyed operators take the key's hash from it. */
+  processBatch(batch: RecordBatch, input: number): void
+  /** Fires what is due; the chain then passes the watermark on. */
+  processWatermark(timestamp: number): void
+  /** Fires processing-time timers due at `now`. */
+  processProcessingTime(now: number): void
+  /** When processProcessingTime is next needed; undefined for never. */
+  readonly nextProcessingTime: number | undefined
+  /** Before the barrier is passed on: emits or flushes what must be in the checkpoint (sinks). May wait. */
+  prepareSnapshot(checkpointId: number): void | Promise<void>
+  /** Fixes the state at the barrier synchronously. */
+  snapshot(checkpointId: number): Promise<OperatorSnapshotResult>
+  notifyCheckpointComplete(checkpointId: number): void | Promise<void>
+  notifyCheckpointAborted(checkpointId: number): void
+  /** All input has come: emit what is left. */
+  endOfData(): void | Promise<void>
+  /** Also after a failure; must not emit. */
+  close(): Promise<void>
+}
