@@ -55,7 +55,10 @@ const bindings = new WeakMap<object, FunctionBinding>()
 
 export function currentFunctionBinding(instance: object): FunctionBinding {
   let binding = bindings.get(instance)
-  if (!binding) bindings.set(instance, (binding = new FunctionBinding()))
+  if (!binding) {
+    binding = new FunctionBinding()
+    bindings.set(instance, binding)
+  }
   return binding
 }
 /** The binding of an instance that declared any state; undefined for plain functions and objects. */

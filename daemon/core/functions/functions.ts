@@ -1,8 +1,9 @@
 /** What user functions are given and what they implement. Contexts and collectors are valid during the call only. */
+
+import type { ListState, MapState, MapStateDescriptor, ReadonlyMapState, StateDescriptor } from '../state/state.js'
+import { currentFunctionBinding } from './function-binding.js'
 import type { OutputTag } from './output-tag.js'
 import type { RuntimeContext } from './runtime-context.js'
-import { currentFunctionBinding } from './function-binding.js'
-import type { ListState, MapState, MapStateDescriptor, ReadonlyMapState, StateDescriptor } from '../state/state.js'
 
 export type KeyPart = string | number | boolean | bigint
 export type Key = KeyPart | readonly KeyPart[]

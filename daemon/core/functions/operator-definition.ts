@@ -2,13 +2,14 @@
  * What the program put into an operator: the live functions, found by operator uid in a slot worker after the program was evaluated
  * there. client/graph makes them, taskmanager/operators runs them; `kind` also stands in the JobGraph.
  */
-import type { AggregateFunction, KeyPart, Process, WindowProcess } from './functions.js'
-import type { Sink, TwoPhaseSink } from './sink.js'
-import type { Source, SourceSplit } from './source.js'
+
 import type { WatermarkStrategy } from '../eventtime/watermarks.js'
 import type { Window, WindowAssigner, WindowOptions } from '../eventtime/windows.js'
 import type { AnyType } from '../serialization/types.js'
 import type { StateDescriptor } from '../state/state.js'
+import type { AggregateFunction, KeyPart, Process, WindowProcess } from './functions.js'
+import type { Sink, TwoPhaseSink } from './sink.js'
+import type { Source, SourceSplit } from './source.js'
 
 /** One field by name, several fields (the key is their tuple), or a function. */
 export type KeySelector =

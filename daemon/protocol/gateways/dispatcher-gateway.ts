@@ -3,8 +3,8 @@ import { defineGateway } from '../gateway.js'
 import type { JobGraph } from '../graph/job-graph.js'
 import type { JobFact, JobStatus } from '../ha/facts.js'
 import type { CheckpointMetrics, ExecutionState } from './job-master-gateway.js'
-import type { TaskMetrics } from './task-executor-gateway.js'
 import type { HardwareDescription, SlotReport } from './resource-manager-gateway.js'
+import type { TaskMetrics } from './task-executor-gateway.js'
 
 /** Served by the leading JobManager; called by the REST handlers (of the leader itself, in process). Snapshots are plain data. */
 export interface DispatcherGateway {

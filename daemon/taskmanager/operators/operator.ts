@@ -5,8 +5,8 @@
 import type { Clock } from '#core/clock.js'
 import type { OperatorDefinition } from '#core/functions/operator-definition.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
-import type { OperatorSpec } from '#protocol/graph/job-graph.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { OperatorSpec } from '#protocol/graph/job-graph.js'
 import type { RecordBatch } from '../exchange/exchange.js'
 import type { ChunkStore, KeyedStateBackend, MemoryBudget } from '../state/keyed-state-backend.js'
 

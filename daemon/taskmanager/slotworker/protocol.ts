@@ -1,10 +1,10 @@
 /** Messages between the TaskExecutor (main thread) and a slot worker. Plain data, so that a worker can be a thread, a process, or (simulated) the same thread. */
 import type { SerializedError } from '#core/errors.js'
-import type { JobGraph } from '#protocol/graph/job-graph.js'
-import type { DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 import type { CheckpointMetrics, ExecutionState, ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
 import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
-import type { SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
+import type { DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ChannelDescriptor } from '../exchange/exchange.js'
 
 export interface SlotWorkerData {

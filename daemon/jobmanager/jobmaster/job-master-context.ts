@@ -1,0 +1,95 @@
+/**
+ * What the parts of one JobMaster (scheduler, checkpoint coordinator, source coordinators) share. All of them run in its one mailbox:
+ * a call returns before anything else happens, and what comes back from I/O comes back as a turn of its own.
+ */
+import type { Clock } from '#core/clock.js'
+import type { Epoch } from '#core/epoch.js'
+import type { Logger } from '#core/logger.js'
+import type { Random } from '#core/random.js'
+import type { CheckpointManifest, CoordinatorState } from '#protocol/checkpoint/manifest.js'
+import type { CheckpointStatistics } from '#protocol/gateways/dispatcher-gateway.js'
+import type { CheckpointAcknowledgement, ExecutionState, ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
+import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
+import type { NumberedEvent, TaskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
+import type { TaskRestore } from '#protocol/graph/deployment.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { JobFact } from '#protocol/ha/facts.js'
+
+export interface ExecutionView {
+  readonly vertexId: string
+  readonly subtaskIndex: number
+  readonly attemptNumber: number
+  readonly attemptId: string
+  readonly state: ExecutionState
+  /** undefined before a slot was assigned. */
+  readonly taskManagerId: string | undefined
+}
+
+export interface JobMasterContext {
+  readonly jobGraph: JobGraph
+  readonly epoch: Epoch
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly blobs: ReplicatedBlobStore
+  /** Aborts when the reign ends or the job was ended. */
+  readonly signal: AbortSignal
+  /** The newest confirmed value. */
+  readonly fact: JobFact
+  /**
+   * One atomic step of the job's fact: applied to the newest value, one at a time, durable when it resolves. Waits while the leader is
+   * suspended; rejects with NOT_LEADER when the reign ended.
+   */
+  updateFact(change: (fact: JobFact) => JobFact): Promise<JobFact>
+  /** Runs `turn` in the mailbox. Everything that resumes after an await goes through this. */
+  run(turn: () => void): void
+  /** The current attempt of each subtask. */
+  executions(): readonly ExecutionView[]
+  /** The TaskManager's endpoint under this reign's epoch; undefined when it is not connected. */
+  taskManager(taskManagerId: string): TaskExecutorGateway | undefined
+  /** Fails the job as a whole: restart strategy, then FAILED. */
+  failGlobally(cause: Error): void
+}
+
+/** Aligned, exactly-once checkpoints of one job: trigger, acknowledge, complete, abort, restore. */
+export interface CheckpointCoordinatorApi {
+  /** All tasks run: begin, or go on, with periodic triggering. Repeated calls are harmless. */
+  startTriggering(): void
+  /** A task is not running any more, or the job restarts: no new ones, pending ones are aborted (which rolls nothing back). */
+  stopTriggering(cause: Error): void
+  acknowledge(ack: CheckpointAcknowledgement): void
+  decline(attemptId: string, checkpointId: number, cause: Error): void
+  /** An attempt finished: it counts as acknowledged, finished, in later checkpoints; pending ones wait for it no more. */
+  executionFinished(attemptId: string): void
+  /** The checkpoint that a (re)start begins from: the newest completed one. Its manifest is read and checked; CHECKPOINT_NOT_RESTORABLE. */
+  loadRestorePoint(): Promise<
+    | {
+        readonly id: number
+        readonly blob: string
+        readonly manifest: CheckpointManifest
+      }
+    | undefined
+  >
+  /** What each subtask of a vertex has to restore; also at another parallelism. Undefined for a subtask with nothing. */
+  restoreOf(manifest: CheckpointManifest, vertexId: string, subtaskIndex: number, parallelism: number): TaskRestore | undefined
+  /** After a takeover: tells every task again of the newest completed checkpoint, aborts whatever is pending at tasks. */
+  resume(attempts: readonly AttemptReport[]): void
+  statistics(): CheckpointStatistics
+  close(): void
+}
+
+/** The enumerators of a job's sources. User code: it runs in a limited worker, never in the JobManager's main thread. */
+export interface SourceCoordinatorsApi {
+  /** Fresh, or from the snapshots in a manifest. */
+  start(coordinators: Readonly<Record<string, CoordinatorState>> | undefined): Promise<void>
+  handleReaderEvent(attemptId: string, operatorId: string, reader: number, event: ReaderEvent): void
+  /** An attempt is gone; on a restart from a checkpoint: what it received since that one goes back. */
+  readerFailed(operatorId: string, reader: number): void
+  /** Encodes all enumerators for a checkpoint, with the assignment number covered per reader. */
+  snapshot(checkpointId: number): Promise<Readonly<Record<string, CoordinatorState>>>
+  notifyCheckpointComplete(checkpointId: number): void
+  close(): Promise<void>
+}
+/** How events leave the coordinators: to the attempt that currently is that reader, numbered, in order, repeated until accepted. */
+export type SendOperatorEvents = (operatorId: string, reader: number, events: readonly NumberedEvent[]) => Promise<void>
