@@ -39,7 +39,14 @@ export const ERRORS = {
   // High availability and storage.
   ZOOKEEPER_UNAVAILABLE: { outcome: 'unknown', retry: true, http: 503, doc: 'ZooKeeper did not answer. A write may have been applied.' },
   ZOOKEEPER_SESSION_EXPIRED: { outcome: 'unknown', retry: false, http: 503, doc: 'The ZooKeeper session ended; a new one is needed.' },
+  ZOOKEEPER_NOT_AUTHORIZED: {
+    outcome: 'not-applied',
+    retry: false,
+    http: 403,
+    doc: 'ZooKeeper refused the access: check high-availability.zookeeper.client.authorization.',
+  },
   FACT_CONFLICT: { outcome: 'not-applied', retry: false, http: 409, doc: 'The fact was changed by someone else since it was read.' },
+  FACT_EXISTS: { outcome: 'not-applied', retry: false, http: 409, doc: 'A fact of this name exists with other content.' },
   FACT_NOT_FOUND: { outcome: 'not-applied', retry: false, http: 404, doc: 'No such fact.' },
   FACT_TOO_LARGE: { outcome: 'not-applied', retry: false, http: 413, doc: 'A fact may have 64 KiB at most.' },
   CLUSTER_MISMATCH: {
@@ -59,6 +66,7 @@ export const ERRORS = {
   STORAGE_FULL: { outcome: 'not-applied', retry: true, http: 507, doc: 'The disk is full.' },
   STORAGE_FAILED: { outcome: 'unknown', retry: true, http: 500, doc: 'The disk or the database answered with an error.' },
   BLOB_NOT_FOUND: { outcome: 'not-applied', retry: false, http: 404, doc: 'No such blob.' },
+  BLOB_EXISTS: { outcome: 'not-applied', retry: false, http: 409, doc: 'A blob of this name exists with other content.' },
   BLOB_CORRUPT: { outcome: 'not-applied', retry: false, http: 500, doc: "A blob's checksum does not match its content." },
   REPLICATION_FAILED: { outcome: 'unknown', retry: true, http: 503, doc: 'Too few in-sync JobManagers hold the blob.' },
   // REST and jobs.

@@ -80,7 +80,11 @@ export interface FactStore {
   setJob(fact: JobFact, version: number): Promise<number>
   deleteJob(jobId: string, version: number): Promise<void>
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined>
+  /** `version` undefined creates the node. FACT_CONFLICT when someone else changed or created it. */
   setIsr(replicas: readonly Replica[], version: number | undefined): Promise<number>
   readCluster(): Promise<Versioned<ClusterFact> | undefined>
+  /** The cluster as it is: ours, or the one that someone created before. */
   createCluster(fact: ClusterFact): Promise<Versioned<ClusterFact>>
+  /** For the operator's override alone: it raises the incarnation. */
+  setCluster(fact: ClusterFact, version: number): Promise<number>
 }

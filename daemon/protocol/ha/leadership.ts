@@ -1,9 +1,11 @@
 import type { Epoch } from '#core/epoch.js'
-import type { LeaderInfo } from './facts.js'
+import type { FactStore, LeaderInfo } from './facts.js'
 
 /** One reign: from the grant to the loss of one ZooKeeper session. */
 export interface Reign {
   readonly epoch: Epoch
+  /** All writes of the leader go through it: over this reign's session, which ZooKeeper refuses once the reign has ended. */
+  readonly facts: FactStore
   /** Aborts when the reign ends, whatever the cause. All that the leader started hangs on it. */
   readonly signal: AbortSignal
   /** True while the connection is lost but the session may live: irrevocable decisions wait. */
