@@ -13,8 +13,11 @@ export interface Clock {
   defer(fire: () => void): void
 }
 
+// Taken once: while a program is evaluated in a worker, the global Date stands still, and the engine's clock must not.
+const systemNow = Date.now
+
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => systemNow(),
   monotonicMs: () => performance.now(),
   setTimer(delayMs, fire, options) {
     const handle = setTimeout(fire, delayMs)

@@ -4,7 +4,10 @@ export interface Random {
   next(): number
 }
 
-export const systemRandom: Random = { next: () => Math.random() }
+// Taken once: while a program is evaluated in a worker, Math.random is a seeded one.
+const systemNext = Math.random
+
+export const systemRandom: Random = { next: () => systemNext() }
 
 /** Uniform integer in [from, to). */
 export function between(random: Random, from: number, to: number): number {

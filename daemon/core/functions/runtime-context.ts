@@ -18,5 +18,7 @@ export interface RuntimeContext {
   }
   readonly metrics: { counter(name: string): Counter; gauge(name: string, read: () => number): void }
   readonly logger: Logger
+  /** A line for the TaskManager's standard output: the print sink. */
+  print(line: string): void
   accumulator<V, R>(accumulator: Accumulator<V, R>): { add(value: V): void }
 }

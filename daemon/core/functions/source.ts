@@ -1,4 +1,5 @@
 /** Sources: the enumerator lives in the JobManager, a reader in each slot. */
+import type { Clock } from '../clock.js'
 import type { RuntimeContext } from './runtime-context.js'
 
 /** And its position: a plain record, saved in checkpoints. */
@@ -34,6 +35,8 @@ export interface SplitEnumerator<S, out E> {
 export interface SourceReaderContext {
   readonly runtime: RuntimeContext
   readonly sendSplitRequest: () => void
+  /** For rate limits and pauses; the simulation's, in a simulation. */
+  readonly clock: Clock
 }
 export interface SourceOutput<T> {
   collect: (record: T, timestamp?: number) => void
