@@ -1,6 +1,6 @@
+import { defineGateway } from '../gateway.js'
 import type { BlobInfo } from '../ha/blobs.js'
 import type { Replica } from '../ha/facts.js'
-import { defineGateway } from '../gateway.js'
 
 /**
  * How a standby becomes a member of the in-sync set (DESIGN section 4). Served by the leader, called by standbys; the leader calls
