@@ -29,6 +29,7 @@ export const ERRORS = {
   RPC_TIMEOUT: { outcome: 'unknown', retry: true, http: 504, doc: 'It may have been applied. Retry only what is idempotent.' },
   CONNECTION_LOST: { outcome: 'unknown', retry: true, http: 503, doc: 'The connection to the peer closed before it answered.' },
   CONNECTION_REFUSED: { outcome: 'not-applied', retry: true, http: 503, doc: 'The peer can not be reached.' },
+  RPC_OVERLOADED: { outcome: 'not-applied', retry: true, http: 503, doc: 'Too many calls are in flight on the connection. Try again.' },
   UNKNOWN_METHOD: { outcome: 'not-applied', retry: false, http: 404, doc: 'The peer runs another version.' },
   ILLEGAL_TRANSITION: { outcome: 'not-applied', retry: false, http: 409, doc: 'The entity is in no state for this.' },
   SHUTTING_DOWN: { outcome: 'not-applied', retry: true, http: 503, doc: 'The process is stopping.' },

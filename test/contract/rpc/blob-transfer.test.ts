@@ -1,0 +1,192 @@
+import { crc32 } from 'node:zlib'
+import test, { type ExecutionContext } from 'ava'
+import { systemClock } from '#core/clock.js'
+import { HighestEpoch } from '#core/epoch.js'
+import { FlottError } from '#core/errors.js'
+import { silentLogger } from '#core/logger.js'
+import type { BlobInfo, BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
+import { BlobServer } from '#rpc/blob-server.js'
+import { HttpBlobTransfer } from '#rpc/blob-transfer.js'
+import { InternalEndpoint } from '#rpc/internal-endpoint.js'
+import { LoopbackNetwork } from '#rpc/loopback.js'
+
+const epoch = { incarnation: 0, czxid: '0000000000000002' }
+const older = { incarnation: 0, czxid: '0000000000000001' }
+const BLOCK = 64 * 1024
+
+/** Blocks of a blob in memory; `taken` is called for each block before the next is asked for. */
+class BlocksInMemory implements BlobStore {
+  readonly blobs = new Map<string, Uint8Array[]>()
+  taken: (bytes: number) => Promise<void> = async () => {}
+  corruptAfter = Number.POSITIVE_INFINITY
+
+  async put(name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<BlobInfo> {
+    const blocks: Uint8Array[] = []
+    for await (const block of content instanceof Uint8Array ? [content] : content) {
+      blocks.push(Uint8Array.from(block))
+      await this.taken(block.length)
+    }
+    this.blobs.set(name, blocks)
+    return (await this.info(name))!
+  }
+  async get(name: string): Promise<Uint8Array> {
+    return Buffer.concat(this.blobs.get(name)!)
+  }
+  async *read(name: string): AsyncIterable<Uint8Array> {
+    let count = 0
+    for (const block of this.blobs.get(name) ?? []) {
+      if (count++ >= this.corruptAfter) throw new FlottError('BLOB_CORRUPT', `${name}: block ${count}`)
+      yield block
+    }
+  }
+  async info(name: string): Promise<BlobInfo | undefined> {
+    const blocks = this.blobs.get(name)
+    if (!blocks) return undefined
+    const bytes = blocks.reduce((sum, block) => sum + block.length, 0)
+    return { name, bytes, crc32: blocks.reduce((crc, block) => crc32(block, crc), 0) }
+  }
+  async delete(): Promise<void> {}
+  async *list(): AsyncIterable<BlobInfo> {}
+}
+
+interface World {
+  readonly store: BlocksInMemory
+  readonly transfer: BlobTransfer
+  readonly address: string
+  stop(): Promise<void>
+}
+
+async function loopback(): Promise<World> {
+  const network = new LoopbackNetwork(systemClock)
+  const store = new BlocksInMemory()
+  network.process('server:1').serveBlobs(store)
+  return { store, transfer: network.process('client:1').blobTransfer(), address: 'server:1', stop: async () => {} }
+}
+
+async function http(): Promise<World> {
+  const endpoint = new InternalEndpoint()
+  const store = new BlocksInMemory()
+  new BlobServer({ store: () => store, seen: new HighestEpoch(), logger: silentLogger }).attach(endpoint)
+  const address = `127.0.0.1:${await endpoint.start('127.0.0.1', 0)}`
+  const transfer = new HttpBlobTransfer({ clock: systemClock })
+  const stop = async () => {
+    transfer.stop()
+    await endpoint.stop()
+  }
+  return { store, transfer, address, stop }
+}
+
+async function* blocksOf(count: number): AsyncIterable<Uint8Array> {
+  for (let i = 0; i < count; i++) yield Buffer.alloc(BLOCK, i)
+}
+
+for (const [name, make] of Object.entries({ loopback, http })) {
+  const blobs = (title: string, body: (t: ExecutionContext, world: World) => Promise<void>) =>
+    test(`${name}: ${title}`, async (t) => {
+      const world = await make()
+      try {
+        await body(t, world)
+      } finally {
+        await world.stop()
+      }
+    })
+
+  blobs('a blob goes there and back', async (t, { store, transfer, address }) => {
+    const content = Buffer.from('some bytes, ünï')
+    const info = await transfer.put(address, 'chunk/job/1/a_0_1/op-0', content, epoch)
+    t.deepEqual(info, { name: 'chunk/job/1/a_0_1/op-0', bytes: content.length, crc32: crc32(content) })
+    t.deepEqual([...store.blobs.keys()], ['chunk/job/1/a_0_1/op-0'])
+    t.deepEqual(Buffer.from(await transfer.get(address, 'chunk/job/1/a_0_1/op-0')), content)
+    await transfer.put(address, 'empty %2F ?#', new Uint8Array(0), epoch)
+    t.is((await transfer.get(address, 'empty %2F ?#')).length, 0)
+  })
+
+  blobs('a big stream there and back', async (t, { transfer, address }) => {
+    const info = await transfer.put(address, 'big', blocksOf(300), epoch)
+    t.is(info.bytes, 300 * BLOCK)
+    let crc = 0
+    for await (const part of transfer.read(address, 'big')) crc = crc32(part, crc)
+    t.is(crc, info.crc32)
+  })
+
+  blobs('a lower epoch is refused, also in the middle of a long stream', async (t, { store, transfer, address }) => {
+    await transfer.put(address, 'a', Buffer.from('a'), epoch)
+    await t.throwsAsync(transfer.put(address, 'b', Buffer.from('b'), older), { code: 'NOT_LEADER' })
+    await t.throwsAsync(transfer.put(address, 'c', blocksOf(500), older), { code: 'NOT_LEADER' })
+    t.deepEqual([...store.blobs.keys()], ['a'])
+  })
+
+  blobs('what is not there, what is corrupt', async (t, { store, transfer, address }) => {
+    await t.throwsAsync(transfer.get(address, 'absent'), { code: 'BLOB_NOT_FOUND' })
+    await transfer.put(address, 'big', blocksOf(50), epoch)
+    store.corruptAfter = 3
+    await t.throwsAsync(transfer.get(address, 'big'), { code: 'BLOB_CORRUPT', message: /block 4/ })
+  })
+
+  blobs('a source that fails leaves nothing', async (t, { store, transfer, address }) => {
+    const failing = async function* () {
+      yield Buffer.alloc(BLOCK)
+      throw new FlottError('STORAGE_FAILED', 'the source')
+    }
+    await t.throwsAsync(transfer.put(address, 'half', failing(), epoch), { code: 'STORAGE_FAILED' })
+    t.is(store.blobs.size, 0)
+  })
+
+  blobs('a receiver that fails half-way tells why', async (t, { store, transfer, address }) => {
+    let taken = 0
+    store.taken = async (bytes) => {
+      taken += bytes
+      if (taken > 10 * BLOCK) throw new FlottError('STORAGE_FULL', 'no space')
+    }
+    await t.throwsAsync(transfer.put(address, 'big', blocksOf(1_000), epoch), { code: 'STORAGE_FULL' })
+  })
+
+  blobs('a slow receiver holds the sender back', async (t, { store, transfer, address }) => {
+    let sent = 0
+    let open: () => void = () => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    let stopped: () => void = () => {}
+    const first = new Promise<void>((resolve) => {
+      stopped = resolve
+    })
+    store.taken = () => {
+      stopped()
+      return gate
+    }
+    const source = async function* () {
+      for await (const block of blocksOf(2_000)) {
+        sent += block.length
+        yield block
+      }
+    }
+    const put = transfer.put(address, 'big', source(), epoch)
+    await first
+    // What the sender may have pushed into buffers by the time it stands still: look until two looks, 20 turns apart, agree.
+    let before = -1
+    while (before !== sent) {
+      before = sent
+      for (let turn = 0; turn < 20; turn++) await new Promise<void>((resolve) => systemClock.defer(resolve))
+    }
+    t.true(sent < 1_000 * BLOCK, `${sent} bytes left the source while the receiver had taken one block`)
+    store.taken = async () => {}
+    open()
+    t.is((await put).bytes, 2_000 * BLOCK)
+  })
+
+  blobs('a reader that leaves early ends the transfer', async (t, { transfer, address }) => {
+    await transfer.put(address, 'big', blocksOf(300), epoch)
+    for await (const part of transfer.read(address, 'big')) {
+      t.true(part.length > 0)
+      break
+    }
+    t.is((await transfer.get(address, 'big')).length, 300 * BLOCK)
+  })
+
+  blobs('nobody at the address', async (t, { transfer }) => {
+    const address = name === 'http' ? '127.0.0.1:1' : 'nobody:1'
+    await t.throwsAsync(transfer.put(address, 'a', Buffer.from('a'), epoch), { code: 'CONNECTION_REFUSED' })
+    await t.throwsAsync(transfer.get(address, 'a'), { code: 'CONNECTION_REFUSED' })
+  })
+}
