@@ -60,6 +60,8 @@ export interface CheckpointCoordinatorApi {
   stopTriggering(cause: Error): void
   acknowledge(ack: CheckpointAcknowledgement): void
   decline(attemptId: string, checkpointId: number, cause: Error): void
+  /** The attempt's data has ended and it waits for a checkpoint begun after that: once all sources do, one begins at once. */
+  awaitFinalCheckpoint(attemptId: string): void
   /** An attempt finished: it counts as acknowledged, finished, in later checkpoints; pending ones wait for it no more. */
   executionFinished(attemptId: string): void
   /** The checkpoint that a (re)start begins from: the newest completed one. Its manifest is read and checked; CHECKPOINT_NOT_RESTORABLE. */
@@ -76,6 +78,8 @@ export interface CheckpointCoordinatorApi {
   /** After a takeover: tells every task again of the newest completed checkpoint, aborts whatever is pending at tasks. */
   resume(attempts: readonly AttemptReport[]): void
   statistics(): CheckpointStatistics
+  /** What an earlier reign had counted (from the blob that `fact.history` names); to be called before the first checkpoint. */
+  importStatistics(statistics: CheckpointStatistics): void
   close(): void
 }
 

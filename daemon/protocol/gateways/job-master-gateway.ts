@@ -20,6 +20,11 @@ export interface JobMasterGateway {
   updateTaskExecutionState(request: TaskExecutionReport): Promise<{ accepted: true }>
   /** All chunks of the snapshot are durable on the in-sync set before this is called. */
   acknowledgeCheckpoint(request: CheckpointAcknowledgement): Promise<{ accepted: true }>
+  /**
+   * The attempt has come to the end of its data and waits for the notification of a checkpoint begun after that. A hint: once all
+   * sources wait, the next checkpoint begins at once. Sent again after a takeover.
+   */
+  awaitFinalCheckpoint(request: { attemptId: string }): Promise<{ accepted: true }>
   declineCheckpoint(request: { attemptId: string; checkpointId: number; cause: SerializedError }): Promise<{ accepted: true }>
   /** A reader registers, asks for a split, or (after a restore) says what it holds. */
   sendReaderEvent(request: { attemptId: string; operatorId: string; reader: number; event: ReaderEvent }): Promise<{ accepted: true }>
@@ -49,6 +54,8 @@ export interface CheckpointAcknowledgement {
   readonly checkpointId: number
   readonly snapshot: SubtaskSnapshot
   readonly metrics: CheckpointMetrics
+  /** The newest checkpoint whose completion the task had been told when it took the snapshot: deltas of later ones refer to nothing older. */
+  readonly lastCheckpointCompleted?: number
 }
 
 export interface CheckpointMetrics {
@@ -64,6 +71,7 @@ export interface CheckpointMetrics {
 export const jobMasterGateway = defineGateway<JobMasterGateway>('JobMaster', {
   updateTaskExecutionState: { timeoutMs: 10_000, idempotent: true },
   acknowledgeCheckpoint: { timeoutMs: 10_000, idempotent: true },
+  awaitFinalCheckpoint: { timeoutMs: 10_000, idempotent: true },
   declineCheckpoint: { timeoutMs: 10_000, idempotent: true },
   sendReaderEvent: { timeoutMs: 10_000, idempotent: true },
   sendCollected: { timeoutMs: 10_000, idempotent: true },

@@ -60,6 +60,8 @@ export interface AttemptReport {
   /** Highest split assignment received, by operator id. */
   readonly assignmentsReceived: Readonly<Record<string, number>>
   readonly deploymentNumber: number
+  /** Its data has ended; it waits for a checkpoint begun after that. */
+  readonly awaitingFinalCheckpoint?: boolean
 }
 
 export const resourceManagerGateway = defineGateway<ResourceManagerGateway>('ResourceManager', {

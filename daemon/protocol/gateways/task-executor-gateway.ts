@@ -14,7 +14,10 @@ export interface TaskExecutorGateway {
   cancelTasks(request: { jobId: string; attemptIds: readonly string[] }): Promise<{ accepted: true }>
   /** Fails attempts from outside (for instance: a peer they talk to is gone). */
   failTasks(request: { jobId: string; attemptIds: readonly string[]; cause: SerializedError }): Promise<{ accepted: true }>
-  /** To the sources of the job on this TaskManager. `assigned`: by operator id and reader, the assignment number that the enumerator's snapshot covers. */
+  /**
+   * To the tasks of the job on this TaskManager that get no barrier from a running producer: the sources, and tasks all of whose producers
+   * have FINISHED (these begin once all their channels have ended). `assigned`: by operator id and reader, the assignment number that the enumerator's snapshot covers.
+   */
   triggerCheckpoint(request: {
     jobId: string
     checkpointId: number

@@ -72,7 +72,11 @@ export type FromSlotWorker =
       readonly checkpointId: number
       readonly snapshot: SubtaskSnapshot
       readonly metrics: CheckpointMetrics
+      /** The newest checkpoint whose completion the task had been told by then. */
+      readonly lastCheckpointCompleted?: number
     }
+  /** The task has come to the end of its data and waits for a checkpoint begun after it (JobMasterGateway.awaitFinalCheckpoint). */
+  | { readonly kind: 'awaiting-final-checkpoint'; readonly attemptId: string }
   | { readonly kind: 'checkpoint-declined'; readonly attemptId: string; readonly checkpointId: number; readonly cause: SerializedError }
   /** Bytes of a chunk, to be made durable on the in-sync set; the buffer is transferred. Answered by 'chunk-stored'. */
   | { readonly kind: 'put-chunk'; readonly request: number; readonly blob: string; readonly bytes: Uint8Array }
