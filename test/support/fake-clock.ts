@@ -47,6 +47,18 @@ export class FakeClock implements Clock {
     }
     this.#nowMs = end
   }
+  /** Lets timer after timer fire until `condition` holds; fails when that takes more than `withinMs`. */
+  async runUntil(condition: () => boolean, options: { withinMs: number }): Promise<void> {
+    const end = this.#nowMs + options.withinMs
+    await settle()
+    while (!condition()) {
+      const next = this.#next(end)
+      if (!next) throw new Error(`not true within ${options.withinMs} ms of fake time`)
+      this.#nowMs = Math.max(this.#nowMs, next.dueMs)
+      next.fire()
+      await settle()
+    }
+  }
   /** Time passes, but nobody runs: as after SIGSTOP. */
   sleepThrough(byMs: number): void {
     this.#nowMs += byMs
@@ -61,6 +73,6 @@ export class FakeClock implements Clock {
 }
 
 /** Lets all promise callbacks run that need no I/O. */
-function settle(): Promise<void> {
+export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
