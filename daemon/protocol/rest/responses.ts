@@ -1,0 +1,259 @@
+/** What the REST API answers: Flink's paths and field names (`/v1/…` and without the prefix). Times are ms since the epoch, durations ms, -1: not yet. */
+import type { ErrorCode } from '#core/errors.js'
+import type { ExecutionState } from '../gateways/job-master-gateway.js'
+import type { JobStatus } from '../ha/facts.js'
+
+/** Any status >= 400. `errors` are for people; `code` is stable. */
+export interface ErrorResponse {
+  readonly errors: readonly string[]
+  readonly code: ErrorCode
+}
+export interface ClusterOverviewResponse {
+  readonly taskmanagers: number
+  readonly 'slots-total': number
+  readonly 'slots-available': number
+  readonly 'jobs-running': number
+  readonly 'jobs-finished': number
+  readonly 'jobs-cancelled': number
+  readonly 'jobs-failed': number
+  readonly 'flott-version': string
+  /** Flink's name for the same, for tools that read it. */
+  readonly 'flink-version': string
+  readonly 'flink-commit': string
+  readonly leader: { readonly 'jobmanager-id': string; readonly epoch: string; readonly address: string }
+}
+export interface JobIdsResponse {
+  readonly jobs: readonly { readonly id: string; readonly status: JobStatus }[]
+}
+export interface JobOverviewItem {
+  readonly jid: string
+  readonly name: string
+  readonly state: JobStatus
+  readonly jobType: 'STREAMING'
+  readonly schedulerType: 'Default'
+  readonly 'start-time': number
+  readonly 'end-time': number
+  readonly duration: number
+  readonly 'last-modification': number
+  readonly tasks: Readonly<Record<string, number>>
+  readonly 'pending-operators': number
+  readonly 'waiting-for'?: string
+}
+export interface JobsOverviewResponse {
+  readonly jobs: readonly JobOverviewItem[]
+}
+export interface IoMetrics {
+  readonly 'read-bytes': number
+  readonly 'read-records': number
+  readonly 'write-bytes': number
+  readonly 'write-records': number
+  readonly 'read-bytes-complete': boolean
+  readonly 'read-records-complete': boolean
+  readonly 'write-bytes-complete': boolean
+  readonly 'write-records-complete': boolean
+  readonly 'accumulated-backpressured-time': number
+  readonly 'accumulated-busy-time': number
+  readonly 'accumulated-idle-time': number
+}
+export interface JobVertexItem {
+  readonly id: string
+  readonly name: string
+  readonly slotSharingGroupId: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly status: ExecutionState
+  readonly 'start-time': number
+  readonly 'end-time': number
+  readonly duration: number
+  readonly tasks: Readonly<Record<ExecutionState, number>>
+  readonly metrics: IoMetrics
+}
+export interface PlanNode {
+  readonly id: string
+  readonly parallelism: number
+  readonly operator: string
+  readonly operator_strategy: string
+  readonly description: string
+  readonly optimizer_properties: Readonly<Record<string, never>>
+  readonly inputs?: readonly {
+    readonly num: number
+    readonly id: string
+    readonly ship_strategy: string
+    readonly exchange: 'pipelined_bounded'
+  }[]
+}
+export interface Plan {
+  readonly jid: string
+  readonly name: string
+  readonly type: 'STREAMING'
+  readonly nodes: readonly PlanNode[]
+}
+export interface PlanResponse {
+  readonly plan: Plan
+}
+export interface JobDetailsResponse extends Omit<JobOverviewItem, 'jobType' | 'tasks'> {
+  readonly 'job-type': 'STREAMING'
+  readonly isStoppable: boolean
+  readonly now: number
+  readonly maxParallelism: number
+  readonly timestamps: Readonly<Record<JobStatus, number>>
+  readonly vertices: readonly JobVertexItem[]
+  readonly 'status-counts': Readonly<Record<ExecutionState, number>>
+  readonly plan: Plan
+  readonly restarts: number
+}
+export interface SubtaskItem {
+  readonly subtask: number
+  readonly status: ExecutionState
+  readonly attempt: number
+  readonly endpoint: string
+  readonly 'taskmanager-id': string
+  readonly 'start-time': number
+  readonly 'end-time': number
+  readonly duration: number
+  readonly metrics: IoMetrics
+  readonly 'current-input-watermark': number | null
+  readonly user: Readonly<Record<string, number>>
+}
+export interface VertexDetailsResponse {
+  readonly id: string
+  readonly name: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly now: number
+  readonly subtasks: readonly SubtaskItem[]
+}
+export interface JobConfigResponse {
+  readonly jid: string
+  readonly name: string
+  readonly 'execution-config': {
+    readonly 'restart-strategy': string
+    readonly 'job-parallelism': number
+    readonly 'object-reuse-mode': boolean
+    readonly 'user-config': Readonly<Record<string, string>>
+  }
+}
+export interface ExceptionsResponse {
+  readonly exceptionHistory: {
+    readonly entries: readonly {
+      readonly exceptionName: string
+      readonly stacktrace: string
+      readonly timestamp: number
+      readonly taskName?: string
+      readonly endpoint?: string
+      readonly taskManagerId?: string
+      readonly failureLabels: Readonly<Record<string, string>>
+      readonly concurrentExceptions: readonly never[]
+    }[]
+    readonly truncated: boolean
+  }
+}
+export interface AccumulatorsResponse {
+  readonly 'job-accumulators': readonly never[]
+  readonly 'user-task-accumulators': readonly { readonly name: string; readonly type: string; readonly value: string }[]
+  readonly 'serialized-user-task-accumulators': Readonly<Record<string, unknown>>
+}
+export interface ExecutionResultResponse {
+  readonly status: { readonly id: 'COMPLETED' | 'IN_PROGRESS' }
+  readonly 'job-execution-result'?: {
+    readonly id: string
+    readonly name: string
+    readonly 'application-status': 'SUCCEEDED' | 'FAILED' | 'CANCELED'
+    readonly 'start-time': number
+    readonly 'end-time': number
+    readonly 'net-runtime': number
+    /** Intermediate values by name, as tagged JSON (protocol/rest/tagged-json.ts); the client applies the accumulator's getResult. */
+    readonly 'accumulator-results': unknown
+    readonly 'failure-cause'?: { readonly class: string; readonly 'stack-trace': string; readonly error: unknown }
+  }
+}
+export interface CheckpointItem {
+  readonly className: 'completed' | 'failed' | 'in_progress'
+  readonly id: number
+  readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'
+  readonly is_savepoint: boolean
+  readonly checkpoint_type: 'CHECKPOINT' | 'SAVEPOINT'
+  readonly trigger_timestamp: number
+  readonly latest_ack_timestamp: number
+  readonly end_to_end_duration: number
+  readonly checkpointed_size: number
+  readonly state_size: number
+  readonly processed_data: number
+  readonly persisted_data: number
+  readonly num_subtasks: number
+  readonly num_acknowledged_subtasks: number
+  readonly tasks: Readonly<Record<string, unknown>>
+  readonly external_path?: string
+  readonly discarded?: boolean
+  readonly failure_message?: string
+  readonly failure_timestamp?: number
+}
+export interface CheckpointsResponse {
+  readonly counts: {
+    readonly restored: number
+    readonly total: number
+    readonly in_progress: number
+    readonly completed: number
+    readonly failed: number
+  }
+  readonly summary: Readonly<
+    Record<string, { readonly min: number; readonly max: number; readonly avg: number; readonly p50: number; readonly p99: number }>
+  >
+  readonly latest: {
+    readonly completed: CheckpointItem | null
+    readonly savepoint: CheckpointItem | null
+    readonly failed: CheckpointItem | null
+    readonly restored: {
+      readonly id: number
+      readonly restore_timestamp: number
+      readonly is_savepoint: boolean
+      readonly external_path: string
+    } | null
+  }
+  readonly history: readonly CheckpointItem[]
+}
+export interface TaskManagerItem {
+  readonly id: string
+  readonly path: string
+  readonly dataPort: number
+  readonly timeSinceLastHeartbeat: number
+  readonly slotsNumber: number
+  readonly freeSlots: number
+  readonly hardware: {
+    readonly cpuCores: number
+    readonly physicalMemory: number
+    readonly freeMemory: number
+    readonly managedMemory: number
+    readonly cpuModel: string
+    readonly os: string
+  }
+  readonly memoryConfiguration: { readonly managedMemory: number; readonly slotMemory: number }
+  readonly process: { readonly rss: number; readonly heapUsed: number; readonly cpuSeconds: number } | null
+}
+export interface TaskManagersResponse {
+  readonly taskmanagers: readonly TaskManagerItem[]
+}
+export interface TaskManagerDetailsResponse extends TaskManagerItem {
+  readonly allocatedSlots: readonly { readonly jobId: string; readonly assignedTasks: number }[]
+  readonly slots: readonly { readonly index: number; readonly state: string; readonly jobId: string | null }[]
+}
+export type ConfigEntriesResponse = readonly { readonly key: string; readonly value: string }[]
+export interface DashboardConfigResponse {
+  readonly 'refresh-interval': number
+  readonly 'timezone-name': string
+  readonly 'timezone-offset': number
+  readonly 'flink-version': string
+  readonly 'flink-revision': string
+  readonly features: {
+    readonly 'web-submit': boolean
+    readonly 'web-cancel': boolean
+    readonly 'web-rescale': boolean
+    readonly 'web-history': boolean
+  }
+}
+export interface CollectedResponse {
+  /** Tagged JSON, see protocol/rest/tagged-json.ts. */
+  readonly records: unknown
+  readonly next: number
+  readonly ended: boolean
+}
