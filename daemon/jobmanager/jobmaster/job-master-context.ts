@@ -88,7 +88,9 @@ export interface SourceCoordinatorsApi {
   /** Fresh, or from the snapshots in a manifest. */
   start(coordinators: Readonly<Record<string, CoordinatorState>> | undefined): Promise<void>
   handleReaderEvent(attemptId: string, operatorId: string, reader: number, event: ReaderEvent): void
-  /** An attempt is gone; on a restart from a checkpoint: what it received since that one goes back. */
+  /** After a takeover, once started from the newest checkpoint: running readers go on with what they hold. */
+  adopt(attempts: readonly AttemptReport[]): void
+  /** An attempt is gone. What it received since the checkpoint that its successor is restored from goes back when that one registers. */
   readerFailed(operatorId: string, reader: number): void
   /** Encodes all enumerators for a checkpoint, with the assignment number covered per reader. */
   snapshot(checkpointId: number): Promise<Readonly<Record<string, CoordinatorState>>>

@@ -1,7 +1,7 @@
 import type { SerializedError } from '#core/errors.js'
 import type { SubtaskSnapshot } from '../checkpoint/manifest.js'
 import { defineGateway } from '../gateway.js'
-import type { AccumulatorSnapshot } from './task-executor-gateway.js'
+import type { AccumulatorSnapshot, NumberedEvent } from './task-executor-gateway.js'
 
 export type ExecutionState =
   | 'CREATED'
@@ -38,7 +38,16 @@ export interface JobMasterGateway {
   }): Promise<{ accepted: true }>
 }
 
-export type ReaderEvent = { readonly kind: 'reader-registered'; readonly received: number } | { readonly kind: 'split-requested' }
+export type ReaderEvent =
+  | {
+      readonly kind: 'reader-registered'
+      /** Number of the last event that it (or, restored, the snapshot) holds; the next one gets the number after it. */
+      readonly received: number
+      /** After a takeover: the events received since the newest checkpoint whose completion it was told, so that none is assigned twice. */
+      readonly events?: readonly NumberedEvent[]
+    }
+  /** Sent again after a takeover while it is not answered. */
+  | { readonly kind: 'split-requested' }
 
 export interface TaskExecutionReport {
   readonly attemptId: string

@@ -1,5 +1,6 @@
 import { defineGateway } from '../gateway.js'
 import type { ExecutionState } from './job-master-gateway.js'
+import type { NumberedEvent } from './task-executor-gateway.js'
 
 /** Served by the leading JobManager; called by TaskManagers. */
 export interface ResourceManagerGateway {
@@ -60,6 +61,10 @@ export interface AttemptReport {
   /** Highest split assignment received, by operator id. */
   readonly assignmentsReceived: Readonly<Record<string, number>>
   readonly deploymentNumber: number
+  /** By operator id: the events received since `lastCheckpointCompleted`. A new leader's enumerator learns from them what is taken. */
+  readonly eventsReceived?: Readonly<Record<string, readonly NumberedEvent[]>>
+  /** Operator ids of readers that asked for a split and got no answer yet. */
+  readonly splitRequests?: readonly string[]
   /** Its data has ended; it waits for a checkpoint begun after that. */
   readonly awaitingFinalCheckpoint?: boolean
 }
