@@ -1,0 +1,128 @@
+/** A cluster by its REST API. */
+import { createHash } from 'node:crypto'
+import { type Clock, sleep, systemClock } from '#core/clock.js'
+import type { SerializedError } from '#core/errors.js'
+import { isFlottError } from '#core/errors.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { JobStatus } from '#protocol/ha/facts.js'
+import type { SubmitJobRequest, SubmitJobResponse } from '#protocol/rest/job-submission.js'
+import type {
+  CheckpointsResponse,
+  ClusterOverviewResponse,
+  CollectedResponse,
+  ExecutionResultResponse,
+  JobDetailsResponse,
+  JobsOverviewResponse,
+  PlanResponse,
+  TaskManagersResponse,
+} from '#protocol/rest/responses.js'
+import { fromTaggedJson } from '#protocol/rest/tagged-json.js'
+import type { ClusterClient, CollectedRecords, JobResult } from './cluster-client.js'
+import { type RestAddresses, staticAddresses } from './rest-addresses.js'
+import { RestTransport, type RetryPolicy } from './rest-request.js'
+
+export interface RestClusterClientOptions {
+  /** host:port, a URL, or several separated by commas; or a look-up. */
+  readonly restUrl?: string
+  readonly addresses?: RestAddresses
+  readonly token?: string
+  readonly retry?: RetryPolicy
+  readonly clock?: Clock
+  readonly onTrouble?: (trouble: Error | undefined) => void
+}
+
+const RETRY: RetryPolicy = { attempts: 20, firstDelayMs: 100, maxDelayMs: 3_000 }
+const POLL_FIRST_MS = 10
+const POLL_MAX_MS = 1_000
+const STATUS = { SUCCEEDED: 'FINISHED', FAILED: 'FAILED', CANCELED: 'CANCELED' } as const
+
+export class RestClusterClient implements ClusterClient {
+  readonly #addresses: RestAddresses
+  readonly #transport: RestTransport
+  readonly #clock: Clock
+
+  constructor(options: RestClusterClientOptions) {
+    this.#clock = options.clock ?? systemClock
+    this.#addresses = options.addresses ?? staticAddresses(options.restUrl ?? '')
+    const headers: Record<string, string> = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
+    this.#transport = new RestTransport(this.#addresses, options.retry ?? RETRY, this.#clock, headers, options.onTrouble)
+  }
+
+  async submitJob(jobGraph: JobGraph, artifact: Uint8Array): Promise<void> {
+    const request: SubmitJobRequest = { jobGraph, artifactSha256: createHash('sha256').update(artifact).digest('hex') }
+    await this.#transport.send<SubmitJobResponse>({
+      method: 'POST',
+      path: '/v1/jobs',
+      timeoutMs: 120_000,
+      body() {
+        const form = new FormData()
+        form.set('request', JSON.stringify(request))
+        form.set('artifact', new Blob([artifact as Uint8Array<ArrayBuffer>]), 'artifact.mjs')
+        return form
+      },
+    })
+  }
+  async getJobStatus(jobId: string): Promise<JobStatus> {
+    return (await this.#get<{ status: JobStatus }>(`/v1/jobs/${jobId}/status`)).status
+  }
+  async requestJobResult(jobId: string, signal?: AbortSignal): Promise<JobResult> {
+    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(delayMs * 2, POLL_MAX_MS)) {
+      const { 'job-execution-result': result } = await this.#get<ExecutionResultResponse>(`/v1/jobs/${jobId}/execution-result`, signal)
+      if (result) {
+        const failure = result['failure-cause']?.error as SerializedError | undefined
+        return {
+          jobId,
+          status: STATUS[result['application-status']],
+          netRuntimeMs: result['net-runtime'],
+          accumulators: fromTaggedJson(result['accumulator-results']) as Readonly<Record<string, unknown>>,
+          ...(failure === undefined ? {} : { failure }),
+        }
+      }
+      await sleep(this.#clock, delayMs, signal)
+    }
+  }
+  async cancelJob(jobId: string): Promise<void> {
+    await this.#transport.send({ method: 'PATCH', path: `/v1/jobs/${jobId}?mode=cancel` })
+  }
+  async fetchCollected(request: { jobId: string; operatorId: string; after: number }): Promise<CollectedRecords> {
+    const answer = await this.#get<CollectedResponse>(`/v1/jobs/${request.jobId}/collected/${request.operatorId}?after=${request.after}`)
+    return { records: fromTaggedJson(answer.records) as unknown[], next: answer.next, ended: answer.ended }
+  }
+  overview(): Promise<ClusterOverviewResponse> {
+    return this.#get('/v1/overview')
+  }
+  listJobs(): Promise<JobsOverviewResponse> {
+    return this.#get('/v1/jobs/overview')
+  }
+  listTaskManagers(): Promise<TaskManagersResponse> {
+    return this.#get('/v1/taskmanagers')
+  }
+  describeJob(jobId: string, signal?: AbortSignal): Promise<JobDetailsResponse> {
+    return this.#get(`/v1/jobs/${jobId}`, signal)
+  }
+  checkpoints(jobId: string, signal?: AbortSignal): Promise<CheckpointsResponse> {
+    return this.#get(`/v1/jobs/${jobId}/checkpoints`, signal)
+  }
+  plan(jobId: string): Promise<PlanResponse> {
+    return this.#get(`/v1/jobs/${jobId}/plan`)
+  }
+  async close(): Promise<void> {
+    await this.#addresses.close()
+  }
+  #get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return this.#transport.send<T>({ method: 'GET', path, ...(signal === undefined ? {} : { signal }) })
+  }
+}
+
+/** Whether the cluster, not the request, is why it failed. */
+export function isUnreachable(error: unknown): boolean {
+  return isFlottError(
+    error,
+    'CONNECTION_REFUSED',
+    'CONNECTION_LOST',
+    'LEADER_UNKNOWN',
+    'RPC_TIMEOUT',
+    'NOT_LEADER',
+    'ZOOKEEPER_UNAVAILABLE',
+  )
+}

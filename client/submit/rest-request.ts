@@ -1,0 +1,93 @@
+/** One request to the cluster, repeated while the reason for its failure may pass: a change of leader is a pause, not an error. */
+import { type Clock, sleep } from '#core/clock.js'
+import { ERRORS, type ErrorCode, FlottError, isFlottError } from '#core/errors.js'
+import type { ErrorResponse } from '#protocol/rest/responses.js'
+import type { RestAddresses } from './rest-addresses.js'
+
+export interface RetryPolicy {
+  /** Tries after the first. */
+  readonly attempts: number
+  readonly firstDelayMs: number
+  readonly maxDelayMs: number
+}
+export interface RestRequest {
+  readonly method: 'GET' | 'POST' | 'PATCH'
+  readonly path: string
+  /** Made anew for each try. */
+  readonly body?: () => FormData
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+}
+
+export class RestTransport {
+  constructor(
+    private readonly addresses: RestAddresses,
+    private readonly retry: RetryPolicy,
+    private readonly clock: Clock,
+    private readonly headers: Readonly<Record<string, string>> = {},
+    /** Told when a request fails for a reason that may pass, and when requests succeed again. */
+    private readonly onTrouble: (trouble: Error | undefined) => void = () => {},
+  ) {}
+
+  async send<T>(request: RestRequest): Promise<T> {
+    let delayMs = this.retry.firstDelayMs
+    for (let attempt = 0; ; attempt++) {
+      let url: string | undefined
+      try {
+        url = await this.addresses.current()
+        const answer = await this.#once<T>(url, request)
+        this.onTrouble(undefined)
+        return answer
+      } catch (error) {
+        request.signal?.throwIfAborted()
+        const passing = isFlottError(error) && ERRORS[error.code].retry
+        if (url !== undefined && passing) this.addresses.failed(url)
+        if (!passing || attempt >= this.retry.attempts) throw error
+        this.onTrouble(error as Error)
+        await sleep(this.clock, delayMs, request.signal)
+        delayMs = Math.min(delayMs * 2, this.retry.maxDelayMs)
+      }
+    }
+  }
+
+  async #once<T>(url: string, request: RestRequest): Promise<T> {
+    let response: Response
+    const timeout = AbortSignal.timeout(request.timeoutMs ?? 30_000)
+    try {
+      response = await fetch(url + request.path, {
+        method: request.method,
+        headers: this.headers,
+        signal: request.signal ? AbortSignal.any([request.signal, timeout]) : timeout,
+        ...(request.body === undefined ? {} : { body: request.body() }),
+      })
+    } catch (cause) {
+      if (timeout.aborted) throw new FlottError('RPC_TIMEOUT', `${url} did not answer ${request.method} ${request.path}`, { cause })
+      const reason = (cause as { cause?: { code?: string; message?: string } }).cause
+      const refused = reason?.code === 'ECONNREFUSED' || reason?.code === 'ENOTFOUND' || reason?.code === 'EAI_AGAIN'
+      const text = `${url} can not be reached: ${reason?.code ?? reason?.message ?? (cause as Error).message}`
+      throw new FlottError(refused ? 'CONNECTION_REFUSED' : 'CONNECTION_LOST', text, { cause })
+    }
+    const text = await response.text().catch((cause: unknown) => {
+      throw new FlottError('CONNECTION_LOST', `${url} broke off its answer`, { cause })
+    })
+    const json = jsonOf(text)
+    if (response.ok && json !== undefined) return json as T
+    throw errorOf(url, request, response.status, json)
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined // An answer that is not ours; errorOf says so.
+  }
+}
+
+function errorOf(url: string, request: RestRequest, status: number, json: unknown): FlottError {
+  const { errors, code } = (typeof json === 'object' && json !== null ? json : {}) as Partial<ErrorResponse>
+  if (typeof code === 'string' && Object.hasOwn(ERRORS, code))
+    return new FlottError(code as ErrorCode, errors?.join('; ') ?? `status ${status}`)
+  const text = `${url} answered ${request.method} ${request.path} with status ${status}, which no JobManager of Flott does`
+  return new FlottError(status === 502 || status === 503 || status === 504 ? 'CONNECTION_LOST' : 'INTERNAL', text)
+}
