@@ -11,8 +11,12 @@ export interface NetworkEnvironment {
   openOutput(channel: ChannelDescriptor): void
   /** Consumer side: asks the producer's TaskManager for the channel (retrying while the producer is not deployed yet) and fills the ring. */
   openInput(channel: ChannelDescriptor, producer: { readonly host: string; readonly port: number }, onBroken: (cause: Error) => void): void
-  /** Forgets all channels of an attempt, on either side. A peer whose channel had not ended sees it broken. */
-  closeAttempt(attemptId: string): void
+  /**
+   * Forgets all channels of an attempt, on either side. A peer whose channel had not ended sees it broken. `finished`: the attempt has
+   * sent all that it will ever send: what is still in its output rings is delivered first, and its end is no break; its channels
+   * are forgotten when the consumers have everything, or by a second call without it.
+   */
+  closeAttempt(attemptId: string, options?: { readonly finished?: boolean }): void
   /** The doorbell that slot workers ring for the main thread. */
   readonly doorbell: SharedArrayBuffer
   stop(): Promise<void>
