@@ -32,7 +32,17 @@ export interface LoadedConfig {
 export const KNOWN_KEYS = Object.keys(OPTIONS) as readonly OptionKey[]
 const ENVIRONMENT = new Map(KNOWN_KEYS.map((key) => [`FLOTT_${key.toUpperCase().replace(/[.-]/g, '_')}`, key]))
 /** Variables of the scripts that look like options but are none. */
-const SCRIPT_VARIABLES = new Set(['FLOTT_HOME', 'FLOTT_CONF_DIR', 'FLOTT_NODE', 'FLOTT_NODE_OPTIONS', 'FLOTT_IDENT_STRING'])
+const SCRIPT_VARIABLES = new Set([
+  'FLOTT_HOME',
+  'FLOTT_CONF_DIR',
+  'FLOTT_NODE',
+  'FLOTT_NODE_OPTIONS',
+  'FLOTT_IDENT_STRING',
+  'FLOTT_READY_FILE',
+  'FLOTT_SSH_OPTS',
+  'FLOTT_STOP_TIMEOUT_S',
+  'FLOTT_ZK_HEAP_MB',
+])
 
 export function loadConfig(options: LoadOptions): LoadedConfig {
   const mistakes: string[] = []

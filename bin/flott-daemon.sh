@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Starts and stops the daemons of this host.
+# usage: flott-daemon.sh start|start-foreground|stop|stop-all jobmanager|taskmanager [-D key=value ...]
+set -euo pipefail
+# shellcheck source=bin/flott-env.sh
+. "$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)/flott-env.sh"
+
+usage() { flott_die 2 "usage: $(basename "$0") start|start-foreground|stop|stop-all jobmanager|taskmanager [-D key=value ...]"; }
+[ $# -ge 2 ] || usage
+verb=$1 daemon=$2
+shift 2
+case $daemon in
+  jobmanager | taskmanager) main=$FLOTT_HOME/dist/daemon/$daemon/main.js ;;
+  *) usage ;;
+esac
+
+settings=$(flott_config "$@" env.pid.dir env.log.dir)
+{ read -r pid_dir && read -r log_dir; } <<< "$settings"
+pid_dir=$(flott_path "$pid_dir") log_dir=$(flott_path "$log_dir")
+mkdir -p "$pid_dir" "$log_dir" || flott_die 1 "can not write to $pid_dir or $log_dir (env.pid.dir, env.log.dir)"
+# One line a running daemon: its pid and the number in its log's name.
+pids=$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon.pid
+ready_timeout_s=60
+stop_timeout_s=${FLOTT_STOP_TIMEOUT_S:-15}
+
+alive() { # PID -> true while it is this daemon, not a later process that got its number
+  [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" | grep -qF "$main"
+}
+
+rotate() { # FILE: keeps five older ones
+  local i
+  [ -s "$1" ] || return 0
+  for i in 4 3 2 1; do [ ! -e "$1.$i" ] || mv "$1.$i" "$1.$((i + 1))"; done
+  mv "$1" "$1.1"
+}
+
+start() {
+  local index=0 entries=() pid log ready
+  exec 8> "$pid_dir/.lock"
+  flock 8
+  if [ -e "$pids" ]; then mapfile -t entries < "$pids"; fi
+  local kept=() entry
+  for entry in "${entries[@]}"; do if alive "${entry% *}"; then kept+=("$entry"); fi; done
+  while printf '%s\n' "${kept[@]}" | grep -q " $index$"; do index=$((index + 1)); done
+  log=$log_dir/flott-$FLOTT_IDENT_STRING-$daemon-$index-$(hostname).log
+  ready=$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-$index.ready
+  rotate "$log"
+  rm -f "$ready"
+  [ ${#kept[@]} -eq 0 ] || echo "[INFO] ${#kept[@]} instance(s) of $daemon are already running on $(hostname)."
+  # In a session of its own: a Ctrl-C in the terminal that started it is not for the daemon.
+  FLOTT_READY_FILE=$ready setsid "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" >> "$log" 2>&1 < /dev/null 8>&- &
+  pid=$!
+  { [ ${#kept[@]} -eq 0 ] || printf '%s\n' "${kept[@]}"; echo "$pid $index"; } > "$pids"
+  flock -u 8
+  await_ready "$pid" "$ready" "$log"
+  echo "Started $daemon ($(cat "$ready"), pid $pid, log $log)."
+}
+
+await_ready() { # PID FILE LOG
+  local tick
+  for ((tick = 0; tick < ready_timeout_s * 20; tick++)); do
+    [ ! -s "$2" ] || return 0
+    if ! kill -0 "$1" 2> /dev/null; then
+      local code=0
+      wait "$1" || code=$?
+      echo "[ERROR] $daemon ended with exit code $code while it started; the end of $3:" >&2
+      tail -n 15 "$3" >&2
+      [ "$code" -ne 0 ] || code=1
+      exit "$code"
+    fi
+    sleep 0.05
+  done
+  echo "[ERROR] $daemon (pid $1) has not become ready within $ready_timeout_s s; it goes on trying. The end of $3:" >&2
+  tail -n 15 "$3" >&2
+  exit 7
+}
+
+stop_one() { # PID
+  if ! alive "$1"; then
+    echo "No $daemon (pid $1) is running any more on $(hostname)."
+    return
+  fi
+  kill -TERM "$1"
+  local tick
+  for ((tick = 0; tick < stop_timeout_s * 20; tick++)); do
+    alive "$1" || { echo "Stopped $daemon (pid $1) on $(hostname)."; return; }
+    sleep 0.05
+  done
+  echo "[WARN] $daemon (pid $1) did not stop within $stop_timeout_s s: killed." >&2
+  kill -KILL "$1" 2> /dev/null || true
+}
+
+stop() { # the last started one, or all
+  local entries=() count entry
+  exec 8> "$pid_dir/.lock"
+  flock 8
+  if [ -e "$pids" ]; then mapfile -t entries < "$pids"; fi
+  if [ ${#entries[@]} -eq 0 ]; then
+    echo "No $daemon to stop on $(hostname)."
+    return
+  fi
+  count=1
+  [ "$1" != all ] || count=${#entries[@]}
+  while [ "$count" -gt 0 ]; do
+    entry=${entries[-1]}
+    unset 'entries[-1]'
+    stop_one "${entry% *}"
+    rm -f "$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-${entry#* }.ready"
+    count=$((count - 1))
+  done
+  if [ ${#entries[@]} -eq 0 ]; then rm -f "$pids"; else printf '%s\n' "${entries[@]}" > "$pids"; fi
+}
+
+case $verb in
+  start) start "$@" ;;
+  start-foreground) exec "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" ;;
+  stop) stop last ;;
+  stop-all) stop all ;;
+  *) usage ;;
+esac

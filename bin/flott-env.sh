@@ -1,0 +1,57 @@
+# Sourced by the other scripts: where the installation is, which node runs it, and what the configuration says.
+
+flott_resolve() { # PATH -> the file that it leads to through symbolic links
+  local path=$1 dir target
+  while [ -h "$path" ]; do
+    dir=$(cd -P "$(dirname "$path")" && pwd)
+    target=$(readlink "$path")
+    case $target in /*) path=$target ;; *) path=$dir/$target ;; esac
+  done
+  echo "$(cd -P "$(dirname "$path")" && pwd)/$(basename "$path")"
+}
+
+FLOTT_HOME=$(dirname "$(dirname "$(flott_resolve "${BASH_SOURCE[0]}")")")
+FLOTT_CONF_DIR=${FLOTT_CONF_DIR:-$FLOTT_HOME/conf}
+FLOTT_NODE=${FLOTT_NODE:-node}
+FLOTT_IDENT_STRING=${FLOTT_IDENT_STRING:-$(id -un)}
+export FLOTT_HOME FLOTT_CONF_DIR FLOTT_NODE FLOTT_IDENT_STRING
+
+flott_die() { # EXIT_CODE MESSAGE...
+  local code=$1
+  shift
+  echo "[ERROR] $*" >&2
+  exit "$code"
+}
+
+[ -d "$FLOTT_CONF_DIR" ] || flott_die 78 "the configuration directory $FLOTT_CONF_DIR does not exist (FLOTT_CONF_DIR)"
+command -v "$FLOTT_NODE" > /dev/null || flott_die 1 "node was not found: install Node.js 20.19 or later, or set FLOTT_NODE"
+[ -e "$FLOTT_HOME/dist/client/cli/main.js" ] || flott_die 1 "$FLOTT_HOME is not built: run npm ci && npm run build there"
+
+flott_config() { # [-D key=value...] KEY... -> the value of each, a line each; the file, the environment and -D are checked on the way
+  "$FLOTT_NODE" "$FLOTT_HOME/dist/client/cli/main.js" config "$@" || exit
+}
+
+flott_path() { # PATH -> absolute, relative ones below the installation
+  case $1 in /*) echo "$1" ;; *) echo "$FLOTT_HOME/$1" ;; esac
+}
+
+flott_hosts() { # FILE -> its lines without comments and blanks
+  [ -r "$1" ] || flott_die 78 "$1 can not be read"
+  sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$1"
+}
+
+flott_is_local() { # HOST
+  case $1 in localhost | 127.0.0.1 | ::1 | "[::1]") return 0 ;; *) return 1 ;; esac
+}
+
+flott_on_host() { # HOST SCRIPT ARGS... -> runs a script of this directory there, and gives its exit code
+  local host=$1 script=$2
+  shift 2
+  if flott_is_local "$host"; then
+    "$FLOTT_HOME/bin/$script" "$@"
+  else
+    # The same installation path is expected on every machine, as with Flink.
+    # shellcheck disable=SC2086 # the options are several words
+    ssh -n ${FLOTT_SSH_OPTS:-} "$host" -- "FLOTT_CONF_DIR=$(printf %q "$FLOTT_CONF_DIR") $(printf '%q ' "$FLOTT_HOME/bin/$script" "$@")"
+  fi
+}
