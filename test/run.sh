@@ -1,0 +1,20 @@
+#!/bin/sh
+# npm test: installs what is missing, builds, and runs everything with ava. Starts as plain sh, since nothing is installed yet.
+# usage: npm test [-- FILES...]
+set -eu
+cd "$(dirname "$0")/.."
+sh bin/install-missing.sh --zookeeper
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+code=0
+# Several test files at once would time each other's clusters out on two cores.
+npx ava "$@" > "$out" 2>&1 || code=$?
+cat "$out"
+node -e '
+const text = require("node:fs").readFileSync(process.argv[1], "utf8").replace(/\x1b\[[0-9;]*m/g, "")
+const count = (what) => Number(text.match(new RegExp("(\\d+) (?:tests? )?" + what, "m"))?.[1] ?? 0)
+const skipped = count("tests? skipped") || count("skipped")
+const failed = count("tests? failed") + count("uncaught exceptions?") + count("unhandled rejections?")
+const broken = Number(process.argv[2]) !== 0 && failed === 0 ? 1 : 0
+console.log(`${count("tests? passed")} passed, ${failed + broken} failed${skipped ? `, ${skipped} skipped` : ""}`)' "$out" "$code"
+exit "$code"
