@@ -22,7 +22,7 @@ export function encodeValue(value: unknown): Uint8Array<ArrayBuffer> {
   return sharedWriter.toBytes()
 }
 
-export { decodeValue, ValueReader } from './value-reader.js'
+export { decodeValue, propertyKey, ValueReader } from './value-reader.js'
 
 /** Appends values to a buffer of its own. A stream of values must be read from its start, since later objects refer to earlier shapes. */
 export class ValueWriter {

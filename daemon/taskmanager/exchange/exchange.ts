@@ -5,6 +5,7 @@
  */
 import type { EdgeDefinition } from '#core/functions/operator-definition.js'
 import type { AnyType } from '#core/serialization/types.js'
+import type { StreamEvent } from '#protocol/frames/stream-event.js'
 import type { JobEdge } from '#protocol/graph/job-graph.js'
 
 /** Records of one frame (or of one local hand-over). Valid until the next poll of the gate; the records themselves may be kept. */
@@ -19,21 +20,7 @@ export interface RecordBatch {
   hasTimestamps: boolean
 }
 
-export type StreamEvent =
-  | { readonly kind: 'watermark'; readonly timestamp: number }
-  | { readonly kind: 'stream-status'; readonly idle: boolean }
-  | {
-      readonly kind: 'barrier'
-      readonly checkpointId: number
-      readonly epoch: string
-      readonly timestamp: number
-      readonly savepoint?: { readonly terminate: boolean; readonly drain: boolean }
-    }
-  /** All records have been sent; flush and pre-commit. */
-  | { readonly kind: 'end-of-data'; readonly drain: boolean }
-  /** Nothing will ever follow; sent after the notification of a checkpoint begun after end-of-data. */
-  | { readonly kind: 'end-of-partition' }
-  | { readonly kind: 'latency-marker'; readonly markedTime: number; readonly operatorId: string; readonly subtaskIndex: number }
+export type { StreamEvent }
 
 export type Polled =
   | { readonly kind: 'records'; readonly channel: number; readonly batch: RecordBatch }

@@ -46,7 +46,7 @@ export function frameBytesOf(ring: SharedArrayBuffer): number {
 /** The views that both ends need. Frames start at `frameAt(number)`, in bytes from the start of the shared memory, 8-byte aligned. */
 export class RingMemory {
   readonly words: Int32Array
-  readonly doubles: Float64Array
+  readonly view: DataView
   readonly bytes: Buffer
   readonly slots: number
   readonly slotBytes: number
@@ -58,7 +58,7 @@ export class RingMemory {
     this.slotBytes = this.words[1]!
     this.slots = this.words[2]!
     this.frameBytes = this.slotBytes - SLOT_HEADER
-    this.doubles = new Float64Array(shared)
+    this.view = new DataView(shared)
     this.bytes = Buffer.from(shared)
   }
   frameAt(number: number): number {
