@@ -1,0 +1,390 @@
+/**
+ * The shell around checkpoint-steps.ts: timers, blobs, RPC and the job's fact. A checkpoint is complete exactly when the fact names its
+ * manifest; everything before that can be repeated or given up, everything after it is telling others.
+ */
+
+import type { Timer } from '#core/clock.js'
+import { formatEpoch } from '#core/epoch.js'
+import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
+import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
+import type { CheckpointStatistics } from '#protocol/gateways/dispatcher-gateway.js'
+import type { CheckpointAcknowledgement } from '#protocol/gateways/job-master-gateway.js'
+import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
+import type { TaskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
+import type { TaskRestore } from '#protocol/graph/deployment.js'
+import type { CheckpointCoordinatorApi, ExecutionView, JobMasterContext, SourceCoordinatorsApi } from '../job-master-context.js'
+import { AttemptsTold } from './attempts-told.js'
+import type { CheckpointSettings } from './checkpoint-settings.js'
+import { CheckpointStatisticsRecorder } from './checkpoint-statistics.js'
+import {
+  type CheckpointEffect,
+  type CheckpointEvent,
+  type CheckpointState,
+  initialCheckpointState,
+  type PendingCheckpoint,
+  step,
+} from './checkpoint-steps.js'
+import { checkChunks, loadManifest, storeManifest } from './checkpoint-store.js'
+import { ChunkReferences } from './chunk-references.js'
+import { buildManifest, chunksOfManifest } from './manifest-builder.js'
+import { restoreOf } from './restore.js'
+import { triggerTargets } from './trigger-targets.js'
+
+type Sources = Pick<SourceCoordinatorsApi, 'snapshot' | 'notifyCheckpointComplete'>
+type RestorePoint = Awaited<ReturnType<CheckpointCoordinatorApi['loadRestorePoint']>>
+
+export function createCheckpointCoordinator(
+  ctx: JobMasterContext,
+  settings: CheckpointSettings,
+  sources: Sources,
+): CheckpointCoordinatorApi {
+  return new CheckpointCoordinator(ctx, settings, sources)
+}
+
+class CheckpointCoordinator implements CheckpointCoordinatorApi {
+  #state: CheckpointState
+  readonly #queue: CheckpointEvent[] = []
+  #stepping = false
+  #trigger: Timer | undefined
+  #expiry: Timer | undefined
+  readonly #statistics = new CheckpointStatisticsRecorder()
+  readonly #references = new ChunkReferences()
+  readonly #told: AttemptsTold
+  /** Settles once no `set` of the fact is under way any more. */
+  #committing: Promise<void> = Promise.resolve()
+  /** One sweep after the other; never rejects. */
+  #sweeping: Promise<void> = Promise.resolve()
+  #stored: { readonly id: number; readonly manifest: CheckpointManifest; readonly blob: string } | undefined
+  readonly #ready: Promise<void>
+
+  constructor(
+    private readonly ctx: JobMasterContext,
+    private readonly settings: CheckpointSettings,
+    private readonly sources: Sources,
+  ) {
+    this.#state = initialCheckpointState(settings, ctx.fact.checkpointIdReserved)
+    this.#told = new AttemptsTold(ctx.fact.checkpoints.length === 0 ? 0 : undefined)
+    this.#ready = this.#findReferences()
+    ctx.signal.addEventListener('abort', () => this.close(), { once: true })
+  }
+
+  startTriggering(): void {
+    this.#apply({ kind: 'start', now: this.ctx.clock.monotonicMs(), targets: this.#targets() })
+  }
+  stopTriggering(cause: Error): void {
+    this.#apply({ kind: 'stop', cause })
+  }
+  acknowledge(ack: CheckpointAcknowledgement): void {
+    // A task that does not say what it was told has been told, at the latest one whole checkpoint later.
+    const told = ack.lastCheckpointCompleted ?? this.ctx.fact.checkpoints.at(-2)?.id
+    if (told !== undefined) this.#told.told(ack.attemptId, told)
+    this.#apply({ kind: 'acknowledged', ack, timestamp: this.ctx.clock.now() })
+  }
+  decline(attemptId: string, checkpointId: number, cause: Error): void {
+    this.ctx.logger.info('checkpoint declined', { checkpointId, attemptId, cause })
+    this.#apply({ kind: 'declined', attemptId, checkpointId, cause, now: this.ctx.clock.monotonicMs() })
+  }
+  executionFinished(attemptId: string): void {
+    this.#apply({ kind: 'execution-finished', attemptId, timestamp: this.ctx.clock.now() })
+  }
+  awaitFinalCheckpoint(attemptId: string): void {
+    this.#apply({ kind: 'awaiting-final', attemptId, targets: this.#targets() })
+  }
+
+  async loadRestorePoint(): Promise<RestorePoint> {
+    await this.#committing // Its outcome decides which one is the newest.
+    const newest = this.ctx.fact.checkpoints.at(-1)
+    if (!newest) {
+      this.#told.restoredFrom(0)
+      return undefined
+    }
+    const manifest = await loadManifest(this.ctx.blobs, this.ctx.jobGraph.jobId, newest.id, newest.manifest)
+    await checkChunks(this.ctx.blobs, manifest)
+    this.#told.restoredFrom(newest.id)
+    this.#statistics.restored(newest.id, this.ctx.clock.now(), newest.manifest)
+    return { id: newest.id, blob: newest.manifest, manifest }
+  }
+  restoreOf(manifest: CheckpointManifest, vertexId: string, subtaskIndex: number, parallelism: number): TaskRestore | undefined {
+    return restoreOf(manifest, vertexId, subtaskIndex, parallelism)
+  }
+
+  resume(attempts: readonly AttemptReport[]): void {
+    const { checkpoints, checkpointIdReserved } = this.ctx.fact
+    for (const { attemptId, lastCheckpointCompleted } of attempts) this.#told.told(attemptId, lastCheckpointCompleted)
+    const adopted = this.#running().filter((task) => attempts.some((report) => report.attemptId === task.attemptId))
+    const newest = checkpoints.at(-1)?.id
+    if (newest !== undefined) this.#notify('notifyCheckpointComplete', newest, adopted)
+    // Tasks ignore barriers up to an aborted one: this ends whatever earlier reigns have begun, also what no task has seen yet.
+    const pending = new Set(attempts.flatMap((report) => report.pendingCheckpoints))
+    const completed = new Set(checkpoints.map(({ id }) => id))
+    for (const id of [...pending].sort((a, b) => a - b)) if (!completed.has(id)) this.#notify('notifyCheckpointAborted', id, adopted)
+    if (checkpointIdReserved > 0 && !completed.has(checkpointIdReserved))
+      this.#notify('notifyCheckpointAborted', checkpointIdReserved, adopted)
+    for (const report of attempts) if (report.awaitingFinalCheckpoint) this.awaitFinalCheckpoint(report.attemptId)
+  }
+
+  statistics(): CheckpointStatistics {
+    return this.#statistics.snapshot(this.#state.pending, this.ctx.clock.now())
+  }
+  importStatistics(statistics: CheckpointStatistics): void {
+    this.#statistics.import(statistics)
+  }
+  close(): void {
+    this.#apply({ kind: 'close' })
+  }
+
+  /** An effect may bring the next event at once (a job that fails stops the triggering): one event after the other. */
+  #apply(event: CheckpointEvent): void {
+    this.#queue.push(event)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+        const { state, effects } = step(this.#state, next)
+        this.#state = state
+        for (const effect of effects) this.#perform(effect)
+      }
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  #perform(effect: CheckpointEffect): void {
+    const { clock } = this.ctx
+    switch (effect.kind) {
+      case 'schedule-trigger':
+        this.#trigger?.cancel()
+        this.#trigger = clock.setTimer(effect.delayMs, () => this.ctx.run(() => this.#triggerDue()))
+        break
+      case 'cancel-trigger':
+        this.#trigger?.cancel()
+        break
+      case 'schedule-expiry': {
+        this.#expiry?.cancel()
+        const expire = () => this.#apply({ kind: 'expired', checkpointId: effect.checkpointId, now: clock.monotonicMs() })
+        this.#expiry = clock.setTimer(effect.delayMs, () => this.ctx.run(expire))
+        break
+      }
+      case 'cancel-expiry':
+        this.#expiry?.cancel()
+        break
+      case 'reserve-ids':
+        this.#reserve(effect.upTo)
+        break
+      case 'snapshot-sources':
+        this.#snapshotSources(effect.checkpointId)
+        break
+      case 'send-triggers':
+        this.#sendTriggers(effect.pending)
+        break
+      case 'store-manifest':
+        this.#store(effect.pending)
+        break
+      case 'set-fact':
+        this.#commit(effect.pending)
+        break
+      case 'completed':
+        this.#completed(effect.pending)
+        break
+      case 'aborted':
+        this.#aborted(effect.pending, effect.cause)
+        break
+      case 'fail-job':
+        this.ctx.failGlobally(effect.cause)
+        break
+    }
+  }
+
+  #triggerDue(): void {
+    const { clock } = this.ctx
+    const tasks = this.ctx.executions()
+    this.#apply({ kind: 'trigger-due', now: clock.monotonicMs(), timestamp: clock.now(), tasks, targets: this.#targets() })
+  }
+
+  #reserve(upTo: number): void {
+    this.#after(
+      this.ctx.updateFact((fact) => ({ ...fact, checkpointIdReserved: Math.max(fact.checkpointIdReserved, upTo) })),
+      () => ({ kind: 'ids-reserved', upTo }),
+      () => ({ kind: 'reservation-failed' }),
+    )
+  }
+
+  #snapshotSources(checkpointId: number): void {
+    this.#after(
+      this.sources.snapshot(checkpointId),
+      (coordinators) => ({ kind: 'sources-snapshotted', checkpointId, coordinators }),
+      (cause) => ({ kind: 'sources-failed', checkpointId, cause, now: this.ctx.clock.monotonicMs() }),
+    )
+  }
+
+  #sendTriggers(pending: PendingCheckpoint): void {
+    this.ctx.logger.debug('checkpoint triggered', { checkpointId: pending.id, epoch: formatEpoch(this.ctx.epoch) })
+    const { jobId } = this.ctx.jobGraph
+    const assigned = Object.fromEntries(Object.entries(pending.coordinators).map(([id, coordinator]) => [id, coordinator.assigned]))
+    const failed = (cause: Error) => {
+      this.#apply({ kind: 'trigger-failed', checkpointId: pending.id, cause, now: this.ctx.clock.monotonicMs() })
+    }
+    const targets = pending.tasks.filter((task) => pending.targets.includes(task.attemptId))
+    for (const [taskManagerId, attemptIds] of byTaskManager(targets)) {
+      const gateway = this.ctx.taskManager(taskManagerId)
+      if (!gateway) {
+        failed(new FlottError('CONNECTION_LOST', `TaskManager ${taskManagerId} is not connected`))
+        return
+      }
+      gateway
+        .triggerCheckpoint({ jobId, checkpointId: pending.id, timestamp: pending.timestamp, attemptIds, assigned })
+        .catch((cause: unknown) => this.ctx.run(() => failed(asError(cause))))
+    }
+  }
+
+  #store(pending: PendingCheckpoint): void {
+    const manifest = buildManifest(this.ctx.jobGraph, pending, this.ctx.clock.now())
+    const stored = this.#ready.then(() => storeManifest(this.ctx.blobs, manifest, this.#references))
+    this.#after(
+      stored,
+      (blob) => {
+        this.#stored = { id: pending.id, manifest, blob }
+        return { kind: 'manifest-stored', checkpointId: pending.id }
+      },
+      (cause) => this.#storeFailed(pending.id, cause),
+    )
+  }
+
+  #commit(pending: PendingCheckpoint): void {
+    const { blob } = this.#storedOf(pending)
+    const { maxRetained } = this.settings
+    const set = this.ctx.updateFact((fact) => {
+      if (fact.terminal || (fact.checkpoints.at(-1)?.id ?? 0) >= pending.id)
+        throw new FlottError('ILLEGAL_TRANSITION', `checkpoint ${pending.id} is too late for job ${fact.jobId}`)
+      return { ...fact, checkpoints: [...fact.checkpoints, { id: pending.id, manifest: blob }].slice(-maxRetained) }
+    })
+    this.#committing = this.#after(
+      set,
+      () => ({ kind: 'fact-set', checkpointId: pending.id, now: this.ctx.clock.monotonicMs() }),
+      (cause) => this.#commitFailed(pending.id, cause),
+    )
+  }
+
+  /** When the reign has ended, nobody knows here whether the fact was set: whoever leads next finds out. */
+  #storeFailed(checkpointId: number, cause: Error): CheckpointEvent {
+    if (this.ctx.signal.aborted || isFlottError(cause, 'NOT_LEADER')) return { kind: 'close' }
+    return { kind: 'store-failed', checkpointId, cause, now: this.ctx.clock.monotonicMs() }
+  }
+  /** updateFact settles unknown outcomes itself; should one come through all the same, nothing that the fact may name is deleted. */
+  #commitFailed(checkpointId: number, cause: Error): CheckpointEvent {
+    if (!isFlottError(cause) || ERRORS[cause.code].outcome === 'not-applied') return this.#storeFailed(checkpointId, cause)
+    if (!this.ctx.signal.aborted) this.ctx.failGlobally(cause)
+    return { kind: 'close' }
+  }
+
+  #completed(pending: PendingCheckpoint): void {
+    const { manifest, blob } = this.#storedOf(pending)
+    this.ctx.logger.info('checkpoint completed', { checkpointId: pending.id, stateSize: manifest.stateSize })
+    this.#statistics.completed(pending, manifest, blob)
+    this.#references.completed(
+      pending.id,
+      chunksOfManifest(manifest),
+      this.ctx.fact.checkpoints.map(({ id }) => id),
+    )
+    const told = new Set(pending.tasks.map((task) => task.attemptId))
+    this.#notify(
+      'notifyCheckpointComplete',
+      pending.id,
+      this.#running().filter((task) => told.has(task.attemptId)),
+    )
+    this.sources.notifyCheckpointComplete(pending.id)
+    this.#sweep(pending.id)
+  }
+
+  #aborted(pending: PendingCheckpoint, cause: Error): void {
+    this.ctx.logger.warn('checkpoint aborted', { checkpointId: pending.id, cause })
+    this.#statistics.aborted(pending, cause, this.ctx.clock.now())
+    this.#notify('notifyCheckpointAborted', pending.id, pending.tasks)
+    this.#sweep(pending.id)
+  }
+
+  #storedOf(pending: PendingCheckpoint): { readonly manifest: CheckpointManifest; readonly blob: string } {
+    if (this.#stored?.id !== pending.id) throw new Error(`the manifest of checkpoint ${pending.id} was not stored`)
+    return this.#stored
+  }
+
+  #notify(method: 'notifyCheckpointComplete' | 'notifyCheckpointAborted', checkpointId: number, tasks: readonly ExecutionView[]): void {
+    const { jobId } = this.ctx.jobGraph
+    for (const [taskManagerId, attemptIds] of byTaskManager(tasks)) {
+      const gateway: TaskExecutorGateway | undefined = this.ctx.taskManager(taskManagerId)
+      // A notification that is lost is made up for by the next one: each covers all before it.
+      gateway?.[method]({ jobId, checkpointId, attemptIds }).catch((cause: unknown) => {
+        this.ctx.logger.debug('checkpoint notification failed', { method, checkpointId, taskManagerId, cause })
+      })
+    }
+  }
+
+  #running(): readonly ExecutionView[] {
+    return this.ctx.executions().filter((task) => task.state === 'RUNNING' || task.state === 'INITIALIZING')
+  }
+  #targets(): readonly string[] {
+    return triggerTargets(this.ctx.jobGraph, this.ctx.executions())
+  }
+
+  /** At a takeover: what the manifests refer to that the fact names. */
+  async #findReferences(): Promise<void> {
+    const { jobId } = this.ctx.jobGraph
+    for (const { id, manifest: name } of this.ctx.fact.checkpoints) {
+      const manifest = await loadManifest(this.ctx.blobs, jobId, id, name).catch(() => undefined)
+      this.#references.found(id, manifest && chunksOfManifest(manifest))
+    }
+  }
+
+  /** Deletes what no manifest names and no later one can: chunks of aborted and of dropped checkpoints. Best effort, again after the next. */
+  #sweep(upTo: number): void {
+    this.#sweeping = this.#sweeping
+      .then(() => this.#ready)
+      .then(() => this.#deleteUnreferenced(upTo))
+      .catch((cause: unknown) => {
+        this.ctx.logger.warn('chunks could not be deleted', { cause })
+      })
+  }
+  async #deleteUnreferenced(upTo: number): Promise<void> {
+    const { blobs, jobGraph } = this.ctx
+    const chunks: string[] = []
+    for await (const { name } of blobs.list(`chunk/${jobGraph.jobId}/`)) chunks.push(name)
+    const manifests: string[] = []
+    for await (const { name } of blobs.list(`manifest/${jobGraph.jobId}/`)) manifests.push(name)
+    if (this.ctx.signal.aborted || this.#state.closed) return
+    const lowest = this.#told.lowest(this.#running().map((task) => task.attemptId))
+    const named = new Set(this.ctx.fact.checkpoints.map(({ manifest }) => manifest))
+    const dropped = manifests.filter((name) => !named.has(name) && Number(name.split('/')[2]?.split('-')[0]) <= upTo)
+    const unreferenced = lowest === undefined ? [] : this.#references.unreferenced(chunks, upTo, lowest)
+    if (dropped.length + unreferenced.length > 0) await blobs.delete([...dropped, ...unreferenced])
+  }
+
+  /** What comes back from I/O comes back as an event of its own turn. */
+  #after<T>(work: Promise<T>, done: (result: T) => CheckpointEvent, failed: (cause: Error) => CheckpointEvent): Promise<void> {
+    return new Promise((resolve) => {
+      const turn = (event: () => CheckpointEvent) =>
+        this.ctx.run(() => {
+          this.#apply(event())
+          resolve()
+        })
+      work.then(
+        (result) => turn(() => done(result)),
+        (cause: unknown) => turn(() => failed(asError(cause))),
+      )
+    })
+  }
+}
+
+function byTaskManager(tasks: readonly ExecutionView[]): ReadonlyMap<string, readonly string[]> {
+  const attempts = new Map<string, string[]>()
+  for (const { taskManagerId, attemptId } of tasks) {
+    if (taskManagerId === undefined) continue
+    const known = attempts.get(taskManagerId)
+    if (known) known.push(attemptId)
+    else attempts.set(taskManagerId, [attemptId])
+  }
+  return attempts
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause))
+}

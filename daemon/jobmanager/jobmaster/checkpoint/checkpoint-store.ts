@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto'
+import { FlottError } from '#core/errors.js'
+import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
+import { decodeManifest, encodeManifest } from '#protocol/checkpoint/manifest-codec.js'
+import type { BlobStore } from '#protocol/ha/blobs.js'
+import type { ChunkReferences } from './chunk-references.js'
+import { checkpointOfChunk } from './chunk-references.js'
+import { chunksOfManifest } from './manifest-builder.js'
+
+/** Durable on the in-sync set when it resolves. Fails with CHECKPOINT_FAILED where a chunk that it refers to is gone. */
+export async function storeManifest(blobs: BlobStore, manifest: CheckpointManifest, known: ChunkReferences): Promise<string> {
+  const earlier = [...chunksOfManifest(manifest)].filter((name) => checkpointOfChunk(name) < manifest.checkpointId && !known.holds(name))
+  const missing = await firstMissing(blobs, earlier)
+  if (missing !== undefined)
+    throw new FlottError('CHECKPOINT_FAILED', `checkpoint ${manifest.checkpointId} refers to ${missing}, which is gone`)
+  const bytes = encodeManifest(manifest)
+  const name = `manifest/${manifest.jobId}/${manifest.checkpointId}-${createHash('sha256').update(bytes).digest('hex')}`
+  await blobs.put(name, bytes)
+  return name
+}
+
+/** CHECKPOINT_NOT_RESTORABLE, naming the blob that is missing, damaged or no manifest of this job. */
+export async function loadManifest(blobs: BlobStore, jobId: string, id: number, name: string): Promise<CheckpointManifest> {
+  let manifest: CheckpointManifest
+  try {
+    manifest = decodeManifest(await blobs.get(name))
+  } catch (cause) {
+    throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `checkpoint ${id} of job ${jobId}: blob ${name} can not be read`, { cause })
+  }
+  if (manifest.jobId !== jobId || manifest.checkpointId !== id)
+    throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `blob ${name} is checkpoint ${manifest.checkpointId} of job ${manifest.jobId}`)
+  return manifest
+}
+
+/** CHECKPOINT_NOT_RESTORABLE where one is missing. Their content is checked by whoever reads it. */
+export async function checkChunks(blobs: BlobStore, manifest: CheckpointManifest): Promise<void> {
+  const missing = await firstMissing(blobs, [...chunksOfManifest(manifest)])
+  if (missing !== undefined)
+    throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `checkpoint ${manifest.checkpointId} of job ${manifest.jobId}: no blob ${missing}`)
+}
+
+async function firstMissing(blobs: BlobStore, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (!(await blobs.info(name))) return name
+  return undefined
+}

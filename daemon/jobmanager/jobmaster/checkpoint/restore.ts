@@ -1,0 +1,45 @@
+import { FlottError } from '#core/errors.js'
+import { type KeyGroupRange, keyGroupRangeOf } from '#core/serialization/key-hash.js'
+import type { CheckpointManifest, SubtaskState, VertexManifest } from '#protocol/checkpoint/manifest.js'
+import type { TaskRestore } from '#protocol/graph/deployment.js'
+
+/**
+ * What a subtask has to restore, operator by operator. At the parallelism of the checkpoint it is its own state. At another one each
+ * operator gets the keyed chunks that may hold its key groups, and the operator state of all earlier subtasks: how that is redistributed
+ * (split, union, by split id) only the operator knows.
+ */
+export function restoreOf(
+  manifest: CheckpointManifest,
+  vertexId: string,
+  subtaskIndex: number,
+  parallelism: number,
+): TaskRestore | undefined {
+  const vertex = manifest.vertices.find((v) => v.vertexId === vertexId)
+  if (!vertex) return undefined
+  const operators: Record<string, readonly SubtaskState[]> = {}
+  for (const operatorId of vertex.operatorIds) {
+    const states = vertex.subtasks.flatMap((subtask) => subtask.operators[operatorId] ?? [])
+    const needed = parallelism === vertex.parallelism ? states.filter((s) => s.subtaskIndex === subtaskIndex) : redistribute(states)
+    if (needed.length > 0) operators[operatorId] = needed
+  }
+  if (Object.keys(operators).length === 0) return undefined
+  return { checkpointId: manifest.checkpointId, operators, parallelism: vertex.parallelism }
+
+  function redistribute(states: readonly SubtaskState[]): readonly SubtaskState[] {
+    const { start: first, end: last } = keyGroups(vertex!, subtaskIndex, parallelism)
+    return states.flatMap((state) => {
+      const keyed = state.keyed.some(({ keyGroups: [from, to] = [0, Number.POSITIVE_INFINITY] }) => from <= last && first < to)
+      if (!keyed && state.inline === undefined && state.operatorChunk === undefined) return []
+      return [keyed ? state : { ...state, keyed: [] }] // All of a chain or nothing: deltas mean nothing without their base.
+    })
+  }
+}
+
+function keyGroups(vertex: VertexManifest, subtaskIndex: number, parallelism: number): KeyGroupRange {
+  if (parallelism > vertex.maxParallelism)
+    throw new FlottError(
+      'PARALLELISM_ABOVE_MAX',
+      `vertex ${vertex.vertexId} was checkpointed with max parallelism ${vertex.maxParallelism}, below ${parallelism}`,
+    )
+  return keyGroupRangeOf(subtaskIndex, vertex.maxParallelism, parallelism)
+}
