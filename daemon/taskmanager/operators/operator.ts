@@ -6,6 +6,7 @@ import type { Clock } from '#core/clock.js'
 import type { OperatorDefinition } from '#core/functions/operator-definition.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
 import type { OperatorSpec } from '#protocol/graph/job-graph.js'
 import type { RecordBatch } from '../exchange/exchange.js'
 import type { ChunkStore, KeyedStateBackend, MemoryBudget } from '../state/keyed-state-backend.js'
@@ -34,6 +35,23 @@ export interface OperatorContext {
   createKeyedState(): Promise<KeyedStateBackend>
 }
 
+/** What the task offers to the operators that reach beyond records: sources, sinks, watermark assigners. */
+export interface TaskServices {
+  /** Asks for a turn: a promise that held input back has settled, a source has data. */
+  wake(): void
+  /** Fails the task; for what goes wrong outside a call. */
+  fail(error: unknown): void
+  /** A watermark, or idleness, that begins at this operator and concerns what is behind it. */
+  emitWatermark(operatorIndex: number, timestamp: number): void
+  emitIdle(operatorIndex: number, idle: boolean): void
+  sendReaderEvent(operatorId: string, event: ReaderEvent): void
+  sendCollected(operatorId: string, subtaskIndex: number, checkpointId: number, records: readonly unknown[]): void
+  /** execution.checkpointing.interval is above 0: what a sink prepared is committed once its checkpoint is complete. */
+  readonly checkpointingEnabled: boolean
+  /** pipeline.auto-watermark-interval. */
+  readonly watermarkIntervalMs: number
+}
+
 /** An operator's answer to a barrier: what it holds was fixed when `snapshot` returned; the promise brings it to disk. */
 export interface OperatorSnapshotResult {
   readonly keyed?: readonly ChunkRef[]
@@ -56,6 +74,8 @@ export interface Operator {
   processProcessingTime(now: number): void
   /** When processProcessingTime is next needed; undefined for never. */
   readonly nextProcessingTime: number | undefined
+  /** True while no further input may be given (a sink's write is pending). Absent: never. */
+  readonly holdsInput?: boolean
   /** Before the barrier is passed on: emits or flushes what must be in the checkpoint (sinks). May wait. */
   prepareSnapshot(checkpointId: number): void | Promise<void>
   /** Fixes the state at the barrier synchronously. */
