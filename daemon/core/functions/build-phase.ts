@@ -24,6 +24,13 @@ export interface BuildPhase {
   built(program: BuiltProgram): void
 }
 
+/** On the default export that defineJob makes: how a worker evaluates a job that is a module. */
+export const JOB_ENTRY = Symbol.for('flott.job')
+export interface JobEntry {
+  /** Builds the job with these arguments and hands it to the open build phase. */
+  evaluate(args: unknown): void
+}
+
 const KEY = Symbol.for('flott.build-phase')
 type Holder = { [KEY]?: BuildPhase | undefined }
 

@@ -104,7 +104,7 @@ export type OperatorDefinition = { readonly type?: AnyType } & (
 
 /** The functions on an edge of the JobGraph, by its id. */
 export interface EdgeDefinition {
-  /** For partitioner 'hash'. */
+  /** For partitioners 'hash' and 'custom'. */
   readonly key?: KeySelector
   /** For partitioner 'custom': the key's consumer index in [0, consumers). */
   readonly partition?: (key: never, consumers: number) => number

@@ -65,6 +65,7 @@ export interface OperatorSpec {
 export interface JobEdge {
   /** '<source operator uid>-><target operator uid>#<n>', n counting edges between the same two. */
   readonly id: string
+  /** Vertex ids, and operator uids within them. */
   readonly source: string
   readonly sourceOperator: string
   readonly target: string

@@ -1,0 +1,88 @@
+/** What must be known of this run of the program to evaluate it again in a slot: arguments, time, chance, values made once, earlier results. */
+import { systemClock } from '#core/clock.js'
+import { FlottError } from '#core/errors.js'
+import { between, systemRandom } from '#core/random.js'
+import type { ProgramSpec } from '#protocol/graph/job-graph.js'
+import type { JobExecutor } from './job-executor.js'
+
+/** Only these reach a program that is evaluated in a slot; secrets are read in open(), from the TaskManager's own environment. */
+const ALLOWED_ENVIRONMENT = /^(FLOTT_JOB_\w+|NODE_ENV|TZ)$/
+
+export interface ProgramSessionOptions {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clockMs: number
+  readonly randomSeed: number
+  /** `flott run` says where jobs go; undefined in a plain program. */
+  readonly executor?: JobExecutor
+}
+
+export class ProgramSession {
+  readonly #once: Record<string, unknown> = {}
+  readonly #results: unknown[] = []
+  readonly #started: (() => void)[] = []
+  constructor(readonly options: ProgramSessionOptions) {}
+
+  /** How many jobs the program has begun. */
+  get executed(): number {
+    return this.#results.length
+  }
+  /** Takes the number of the job that begins now. */
+  begin(): number {
+    this.#results.push(null)
+    for (const started of this.#started.splice(0)) started()
+    return this.#results.length - 1
+  }
+  /** Resolves once the program has begun a job. */
+  begun(): Promise<void> {
+    return this.executed > 0 ? Promise.resolve() : new Promise((resolve) => this.#started.push(resolve))
+  }
+  /** What a later job's slots see as the outcome of this one. */
+  record(executeIndex: number, result: unknown): void {
+    this.#results[executeIndex] = result
+  }
+  once<T>(name: string, compute: () => T): T {
+    if (!Object.hasOwn(this.#once, name)) {
+      const text = JSON.stringify(compute()) as string | undefined
+      if (text === undefined) throw new FlottError('INVALID_ARGUMENT', `env.once('${name}') must give a JSON value`)
+      this.#once[name] = JSON.parse(text)
+    }
+    return this.#once[name] as T
+  }
+  spec(executeIndex: number, jobArgs: unknown): ProgramSpec {
+    const { args, env, clockMs, randomSeed } = this.options
+    const allowed = Object.entries(env).filter(
+      (entry): entry is [string, string] => ALLOWED_ENVIRONMENT.test(entry[0]) && entry[1] !== undefined,
+    )
+    return {
+      args,
+      env: Object.fromEntries(allowed),
+      clockMs,
+      randomSeed,
+      once: { ...this.#once },
+      executeIndex,
+      earlierResults: this.#results.slice(0, executeIndex),
+      ...(jobArgs === undefined ? {} : { jobArgs }),
+    }
+  }
+}
+
+let current: ProgramSession | undefined
+
+/** Of this process: made when a program first asks for an environment, unless `flott run` has opened one. */
+export function programSession(): ProgramSession {
+  current ??= new ProgramSession({
+    args: process.argv.slice(2),
+    env: process.env,
+    clockMs: systemClock.now(),
+    randomSeed: between(systemRandom, 0, 2 ** 32),
+  })
+  return current
+}
+export function openProgramSession(options: ProgramSessionOptions): ProgramSession {
+  current = new ProgramSession(options)
+  return current
+}
+export function closeProgramSession(): void {
+  current = undefined
+}
