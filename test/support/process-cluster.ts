@@ -1,0 +1,293 @@
+/**
+ * A cluster of real daemons on this machine, each a process of its own with its own directories and free ports: for integration tests,
+ * chaos and benchmarks. What was started is stopped by `stop`, whatever became of it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { ClusterOverviewResponse, JobDetailsResponse, JobsOverviewResponse } from '#protocol/rest/responses.js'
+
+const READY_WITHIN_MS = 60_000
+const POLL_MS = 20
+
+export type DaemonKind = 'jobmanager' | 'taskmanager'
+
+export class Daemon {
+  #process: ChildProcess | undefined
+  #readyText = ''
+  #starts = 0
+  constructor(
+    readonly kind: DaemonKind,
+    readonly name: string,
+    private readonly directory: string,
+    private readonly confDir: string,
+    private readonly settings: Readonly<Record<string, string>>,
+  ) {}
+
+  get pid(): number {
+    const pid = this.#process?.pid
+    if (pid === undefined) throw new Error(`${this.name} does not run`)
+    return pid
+  }
+  get isRunning(): boolean {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
+  }
+  /** REST address of a JobManager. */
+  get restUrl(): string {
+    const url = /https?:\/\/\S+/.exec(this.#readyText)?.[0]
+    if (!url) throw new Error(`${this.name} said '${this.#readyText}', which has no REST address`)
+    return url
+  }
+  get log(): string {
+    return readFileSync(join(this.directory, `${this.name}.log`), 'utf8')
+  }
+
+  /** Starts it without waiting. */
+  spawn(): void {
+    mkdirSync(this.directory, { recursive: true })
+    const readyFile = join(this.directory, `${this.name}.ready`)
+    rmSync(readyFile, { force: true })
+    this.#readyText = ''
+    this.#starts++
+    const settings = Object.entries(this.settings).flatMap(([key, value]) => ['-D', `${key}=${value}`])
+    const child = spawn(process.execPath, [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, FLOTT_READY_FILE: readyFile },
+    })
+    const log = createWriteStream(join(this.directory, `${this.name}.log`), { flags: 'a' })
+    log.write(`\n--- start ${this.#starts} of ${this.name}, pid ${child.pid}\n`)
+    child.stdout!.pipe(log, { end: false })
+    child.stderr!.pipe(log, { end: false })
+    child.once('exit', (code, signal) => log.end(`--- ${this.name} ended: ${code ?? signal}\n`))
+    this.#process = child
+  }
+
+  /** Waits until it leads, stands by or is registered. */
+  async ready(): Promise<void> {
+    const until = Date.now() + READY_WITHIN_MS
+    const file = join(this.directory, `${this.name}.ready`)
+    for (;;) {
+      try {
+        this.#readyText = readFileSync(file, 'utf8').trim()
+        return
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      }
+      if (!this.isRunning) throw new Error(`${this.name} ended while it started:\n${this.log.slice(-4_000)}`)
+      if (Date.now() > until) throw new Error(`${this.name} is not ready after ${READY_WITHIN_MS} ms:\n${this.log.slice(-4_000)}`)
+      await pause(POLL_MS)
+    }
+  }
+  async start(): Promise<void> {
+    this.spawn()
+    await this.ready()
+  }
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process?.kill(signal)
+  }
+  /** Ends it and waits for the end; the exit code, undefined when a signal ended it. */
+  async kill(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<number | undefined> {
+    const child = this.#process
+    if (!child) return undefined
+    if (this.isRunning) {
+      const exited = once(child, 'exit')
+      child.kill(signal)
+      if (signal === 'SIGTERM') child.kill('SIGCONT')
+      await exited
+    }
+    return child.exitCode ?? undefined
+  }
+  /** User and system CPU seconds so far. */
+  cpuSeconds(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  }
+  rssBytes(): number {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+  }
+}
+
+export interface ProcessClusterOptions {
+  readonly jobManagers: number
+  readonly taskManagers: number
+  readonly slots: number
+  /** host:port of ZooKeeper; undefined: high-availability.type none. */
+  readonly zookeeper?: string
+  /** Over the defaults, for all daemons and the CLI. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+export interface CommandResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+let clusters = 0
+
+export class ProcessCluster {
+  readonly jobManagers: readonly Daemon[]
+  readonly taskManagers: readonly Daemon[]
+  readonly #commands = new Set<ChildProcess>()
+
+  private constructor(
+    /** Of this cluster alone; removed at the end. */
+    readonly directory: string,
+    readonly confDir: string,
+    private readonly options: ProcessClusterOptions,
+  ) {
+    const daemon = (kind: DaemonKind, index: number, settings: Record<string, string>) => {
+      const name = `${kind}-${index}`
+      return new Daemon(kind, name, join(directory, name), confDir, settings)
+    }
+    this.jobManagers = Array.from({ length: options.jobManagers }, (_, i) =>
+      daemon('jobmanager', i, { 'jobmanager.resource-id': `jm-${i}`, 'jobmanager.data.dir': join(directory, `jobmanager-${i}`, 'data') }),
+    )
+    this.taskManagers = Array.from({ length: options.taskManagers }, (_, i) =>
+      daemon('taskmanager', i, { 'taskmanager.resource-id': `tm-${i}`, 'io.tmp.dirs': join(directory, `taskmanager-${i}`, 'tmp') }),
+    )
+  }
+
+  static async start(options: ProcessClusterOptions): Promise<ProcessCluster> {
+    const directory = await mkdtemp(join(tmpdir(), 'flott-cluster-'))
+    const confDir = join(directory, 'conf')
+    mkdirSync(confDir)
+    const settings: Record<string, string> = {
+      'rest.bind-port': '0',
+      'taskmanager.numberOfTaskSlots': String(options.slots),
+      'env.pid.dir': join(directory, 'run'),
+      'heartbeat.interval': '500 ms',
+      'heartbeat.timeout': '3 s',
+      ...(options.zookeeper === undefined
+        ? { 'jobmanager.rpc.port': String(await freePort()) }
+        : {
+            'high-availability.type': 'zookeeper',
+            'high-availability.zookeeper.quorum': options.zookeeper,
+            'high-availability.zookeeper.client.session-timeout': '4 s',
+            'high-availability.cluster-id': `test-${process.pid}-${clusters++}`,
+          }),
+      ...options.settings,
+    }
+    mkdirSync(settings['env.pid.dir']!)
+    writeFileSync(
+      join(confDir, 'config.yaml'),
+      Object.entries(settings)
+        .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
+        .join(''),
+    )
+    const cluster = new ProcessCluster(directory, confDir, options)
+    const daemons = [...cluster.jobManagers, ...cluster.taskManagers]
+    try {
+      for (const daemon of daemons) daemon.spawn()
+      await Promise.all(daemons.map((daemon) => daemon.ready()))
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+    return cluster
+  }
+
+  /** The command line, to its end. */
+  flott(args: readonly string[], options: { env?: Record<string, string>; cwd?: string } = {}): Promise<CommandResult> {
+    return this.startFlott(args, options).result
+  }
+  /** The command line, while it runs. */
+  startFlott(
+    args: readonly string[],
+    options: { env?: Record<string, string>; cwd?: string } = {},
+  ): { process: ChildProcess; result: Promise<CommandResult> } {
+    // A look-up through ZooKeeper where there is one, else the JobManager's address.
+    const target = this.options.zookeeper === undefined ? ['-m', new URL(this.jobManagers[0]!.restUrl).host] : []
+    const [command, ...rest] = args
+    const child = spawn(resolve('bin/flott'), [command!, ...target, ...rest], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: options.cwd ?? process.cwd(),
+      env: { ...process.env, FLOTT_CONF_DIR: this.confDir, ...options.env },
+    })
+    this.#commands.add(child)
+    let stdout = ''
+    let stderr = ''
+    child.stdout!.on('data', (data) => (stdout += String(data)))
+    child.stderr!.on('data', (data) => (stderr += String(data)))
+    const result = once(child, 'close').then(([code]) => {
+      this.#commands.delete(child)
+      return { code: code as number, stdout, stderr }
+    })
+    return { process: child, result }
+  }
+
+  /** GET, from any JobManager that answers. */
+  async rest<T>(path: string, options: { withinMs?: number } = {}): Promise<T> {
+    const until = Date.now() + (options.withinMs ?? 30_000)
+    let last: unknown
+    while (Date.now() < until) {
+      for (const jobManager of this.jobManagers) {
+        if (!jobManager.isRunning) continue
+        try {
+          const answer = await fetch(jobManager.restUrl + path, { signal: AbortSignal.timeout(2_000) })
+          if (answer.ok) return (await answer.json()) as T
+          last = await answer.text()
+          if (answer.status !== 503 && answer.status !== 504) throw new Error(`${path}: ${String(last)}`)
+        } catch (error) {
+          if ((error as Error).message.startsWith(`${path}: `)) throw error
+          last = error
+        }
+      }
+      await pause(POLL_MS)
+    }
+    throw new Error(`${path}: no answer: ${String(last)}`)
+  }
+  overview(): Promise<ClusterOverviewResponse> {
+    return this.rest('/overview')
+  }
+  async jobs(): Promise<JobsOverviewResponse['jobs']> {
+    return (await this.rest<JobsOverviewResponse>('/jobs/overview')).jobs
+  }
+  job(jobId: string): Promise<JobDetailsResponse> {
+    return this.rest(`/jobs/${jobId}`)
+  }
+  /** The JobManager that leads. */
+  async leader(): Promise<Daemon> {
+    const { leader } = await this.overview()
+    const found = this.jobManagers.find((jobManager) => jobManager.isRunning && jobManager.restUrl === leader.address)
+    if (!found) throw new Error(`the leader ${leader.address} is none of ours`)
+    return found
+  }
+  /** Polls until `condition` gives a value other than undefined and false. */
+  async until<T>(what: string, condition: () => Promise<T | undefined | false>, withinMs = 60_000): Promise<T> {
+    const until = Date.now() + withinMs
+    for (;;) {
+      const value = await condition()
+      if (value !== undefined && value !== false) return value
+      if (Date.now() > until) throw new Error(`not within ${withinMs} ms: ${what}\n${this.logs()}`)
+      await pause(POLL_MS * 2)
+    }
+  }
+  /** The end of every log, for messages of failed tests. */
+  logs(): string {
+    return [...this.jobManagers, ...this.taskManagers].map((daemon) => `=== ${daemon.name}\n${daemon.log.slice(-3_000)}`).join('\n')
+  }
+  async stop(): Promise<void> {
+    for (const command of this.#commands) command.kill('SIGKILL')
+    await Promise.all([...this.taskManagers, ...this.jobManagers].map((daemon) => daemon.kill('SIGKILL')))
+    await rm(this.directory, { recursive: true, force: true })
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms))
+}
+
+/** Of the loopback interface, chosen by the system. */
+export async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net')
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
