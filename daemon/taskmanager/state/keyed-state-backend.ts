@@ -31,6 +31,8 @@ export interface KeyedStateBackendOptions {
   readonly clock: Clock
   readonly chunks: ChunkStore
   readonly memory: MemoryBudget
+  /** State in a snapshot that the operator no longer declares is given up instead of an error. */
+  readonly allowNonRestoredState?: boolean
 }
 
 export type TimerCallback = (timestamp: number, domain: TimeDomain) => void
@@ -64,6 +66,8 @@ export interface KeyedStateBackend {
   /** The handle of a declared state, the same object at each call. */
   state<S>(descriptor: StateDescriptor<S>): S
   readonly timers: KeyedTimers
+  /** The operator has declared all its states (called `state` for each). STATE_NOT_RESTORED where a restored snapshot has others. */
+  declared(): void
   /** Synchronous part: the epoch rises, nothing else. Only one walk at a time; a running one is finished or dropped first. */
   snapshot(checkpointId: number): KeyedSnapshot
   /** Deltas of later snapshots are taken since this one. */

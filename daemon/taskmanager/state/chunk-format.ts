@@ -1,0 +1,114 @@
+/**
+ * A chunk of keyed state: a header, then blocks of entries. Little-endian.
+ *   chunk:  u32 magic | u16 format version | u16 0 | u32 header length | header | blocks
+ *   header: ChunkHeader as a value (core/serialization/value-codec.ts)
+ *   block:  u32 length of what follows | u8 kind | u8 0 | u16 state (index in the header's states) | f64 namespace | u32 count
+ *           | i32 hashes[count] | u32 length of the keys column | keys column | values column (columns.ts; absent where kind says so)
+ * The hash gives an entry's key group, so that a restore at another parallelism picks its own. Within the chunks of one checkpoint
+ * drops apply first, then tombstones, then puts; in whatever order they lie. The CRC is in the ChunkRef.
+ */
+import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
+import { decodeColumn, encodeColumn } from './columns.js'
+
+const MAGIC = 0x31534c46
+export const CHUNK_FORMAT_VERSION = 1
+const PREFIX = 12
+const BLOCK_PREFIX = 4 + 16
+
+export interface ChunkHeader {
+  readonly operatorId: string
+  readonly checkpointId: number
+  readonly kind: 'base' | 'delta'
+  readonly keyGroups: readonly [number, number]
+  readonly maxParallelism: number
+  readonly states: readonly StateSchema[]
+}
+export interface StateSchema {
+  readonly name: string
+  readonly kind: string
+}
+
+export enum BlockKind {
+  Put = 1,
+  /** Values only where a key has several entries. */
+  Tombstone = 2,
+  /** A whole namespace is gone: no entries. */
+  Drop = 3,
+}
+export interface Block {
+  readonly kind: BlockKind
+  readonly state: number
+  /** A window's start; NaN where a state has no namespaces. */
+  readonly namespace: number
+  readonly hashes: readonly number[]
+  readonly keys: readonly unknown[]
+  readonly values: readonly unknown[] | undefined
+}
+
+export function encodeChunkHeader(header: ChunkHeader): Buffer {
+  const value = encodeValue(header)
+  const bytes = Buffer.alloc(PREFIX + value.length)
+  bytes.writeUInt32LE(MAGIC, 0)
+  bytes.writeUInt16LE(CHUNK_FORMAT_VERSION, 4)
+  bytes.writeUInt32LE(value.length, 8)
+  bytes.set(value, PREFIX)
+  return bytes
+}
+
+export function encodeBlock(block: Block): Buffer {
+  const { hashes } = block
+  const keys = encodeColumn(block.keys)
+  const values = block.values === undefined ? undefined : encodeColumn(block.values)
+  const keysAt = BLOCK_PREFIX + 4 * hashes.length
+  const bytes = Buffer.allocUnsafe(keysAt + 4 + keys.length + (values?.length ?? 0))
+  bytes.writeUInt32LE(bytes.length - 4, 0)
+  bytes.writeUInt16LE(block.kind, 4) // One byte, and a zero.
+  bytes.writeUInt16LE(block.state, 6)
+  bytes.writeDoubleLE(block.namespace, 8)
+  bytes.writeUInt32LE(hashes.length, 16)
+  for (let i = 0; i < hashes.length; i++) bytes.writeInt32LE(hashes[i]!, BLOCK_PREFIX + 4 * i)
+  bytes.writeUInt32LE(keys.length, keysAt)
+  keys.copy(bytes, keysAt + 4)
+  values?.copy(bytes, keysAt + 4 + keys.length)
+  return bytes
+}
+
+export function decodeChunk(bytes: Uint8Array): { header: ChunkHeader; blocks: Generator<Buffer> } {
+  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (chunk.length < PREFIX || chunk.readUInt32LE(0) !== MAGIC) throw new Error('not a chunk of keyed state')
+  const version = chunk.readUInt16LE(4)
+  if (version !== CHUNK_FORMAT_VERSION) throw new Error(`chunk format ${version} is not known`)
+  const blocksAt = PREFIX + chunk.readUInt32LE(8)
+  const header = decodeValue(chunk.subarray(PREFIX, blocksAt)) as ChunkHeader
+  return { header, blocks: splitBlocks(chunk, blocksAt) }
+}
+
+/** Not decoded yet. */
+function* splitBlocks(chunk: Buffer, start: number): Generator<Buffer> {
+  for (let at = start; at < chunk.length; ) {
+    const end = at + 4 + chunk.readUInt32LE(at)
+    yield chunk.subarray(at, end)
+    at = end
+  }
+}
+
+export function blockKindOf(bytes: Buffer): BlockKind {
+  return bytes.readUInt8(4) as BlockKind
+}
+/** Index of its state in the header. */
+export function blockStateOf(bytes: Buffer): number {
+  return bytes.readUInt16LE(6)
+}
+export function decodeBlock(bytes: Buffer): Block {
+  const count = bytes.readUInt32LE(16)
+  const keysAt = BLOCK_PREFIX + 4 * count
+  const valuesAt = keysAt + 4 + bytes.readUInt32LE(keysAt)
+  return {
+    kind: blockKindOf(bytes),
+    state: blockStateOf(bytes),
+    namespace: bytes.readDoubleLE(8),
+    hashes: Array.from({ length: count }, (_, i) => bytes.readInt32LE(BLOCK_PREFIX + 4 * i)),
+    keys: decodeColumn(bytes.subarray(keysAt + 4, valuesAt), count),
+    values: valuesAt === bytes.length ? undefined : decodeColumn(bytes.subarray(valuesAt), count),
+  }
+}

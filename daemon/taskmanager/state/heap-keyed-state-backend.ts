@@ -1,0 +1,225 @@
+/** Keyed state in the slot's heap (Flink: HeapKeyedStateBackend): a table a state, timers, and incremental snapshots of all of them. */
+import { FlottError } from '#core/errors.js'
+import type { Key } from '#core/functions/functions.js'
+import type { StateDescriptor, ValueStateSpec } from '#core/state/state.js'
+import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
+import { BlockKind } from './chunk-format.js'
+import { HeapListState, HeapMapState } from './collection-states.js'
+import { CurrentKey } from './current-key.js'
+import { entryTableClass } from './entry-table.js'
+import type { KeyedSnapshot, KeyedStateBackend, KeyedStateBackendOptions } from './keyed-state-backend.js'
+import { HeapKeyedTimers } from './keyed-timers.js'
+import { numberTableClass } from './number-table.js'
+import { RestoredStates } from './restored-states.js'
+import { SnapshotHistory } from './snapshot-history.js'
+import { SnapshotWalk } from './snapshot-walk.js'
+import { NamespacedTables, NO_WINDOW, SingleTable, type TableFamily } from './table-family.js'
+import { TimerQueue } from './timers.js'
+import { entryValueState, numberValueState } from './value-state.js'
+import type { VersionedTable, Versions } from './versioned-table.js'
+
+export function createKeyedStateBackend(options: KeyedStateBackendOptions): HeapKeyedStateBackend {
+  return new HeapKeyedStateBackend(options)
+}
+
+interface Handle {
+  readonly state: unknown
+  readonly descriptor: StateDescriptor<unknown>
+}
+interface Prefetchable extends VersionedTable {
+  prefetch(hashes: Int32Array, count: number): number
+}
+
+/** Smaller tables are in the cache anyway. */
+const PREFETCH_ENTRIES_MIN = 8_192
+/** Names of the engine's own states; users' names may not begin so. */
+const INTERNAL = '%'
+/** Changes listed for deltas, of a table's entries: with more of them a base is cheaper. */
+const CHANGES_MAX = 4
+
+export class HeapKeyedStateBackend implements KeyedStateBackend {
+  readonly #current = new CurrentKey()
+  readonly #versions: Versions
+  readonly #families: TableFamily[] = []
+  readonly #handles = new Map<string, Handle>()
+  readonly #byDescriptor = new Map<StateDescriptor<unknown>, unknown>()
+  readonly #prefetched: Prefetchable[] = []
+  readonly #restored: RestoredStates
+  readonly #history = new SnapshotHistory()
+  #walk: SnapshotWalk | undefined
+  readonly timers: HeapKeyedTimers
+  /** Keeps prefetches from being optimized away. */
+  touchedByPrefetch = 0
+
+  constructor(private readonly options: KeyedStateBackendOptions) {
+    this.#versions = { epoch: 0, tracking: false, incompleteEpoch: 0, memory: options.memory }
+    this.#restored = new RestoredStates(options)
+    const queue = (name: string) => this.#addTimers(`${INTERNAL}timers/${name}`)
+    this.timers = new HeapKeyedTimers(this, queue('event-time'), queue('processing-time'))
+  }
+  get currentKey(): Key {
+    this.#current.check()
+    return this.#current.key!
+  }
+  get currentKeyHash(): number {
+    return this.#current.hash
+  }
+  setCurrentKey(key: Key, hash: number): void {
+    this.#current.set(key, hash)
+  }
+  prefetch(hashes: Int32Array, count: number): void {
+    for (const table of this.#prefetched)
+      if (table.count >= PREFETCH_ENTRIES_MIN) this.touchedByPrefetch = (this.touchedByPrefetch + table.prefetch(hashes, count)) | 0
+  }
+  state<S>(descriptor: StateDescriptor<S>): S {
+    const known = this.#byDescriptor.get(descriptor)
+    if (known !== undefined) return known as S
+    let handle = this.#handles.get(descriptor.name)
+    if (handle === undefined) {
+      handle = { state: this.#declare(descriptor), descriptor }
+      this.#handles.set(descriptor.name, handle)
+    } else if (handle.descriptor.kind !== descriptor.kind)
+      throw new FlottError(
+        'DUPLICATE_STATE',
+        `'${descriptor.name}' is declared as ${handle.descriptor.kind} and as ${descriptor.kind} state`,
+      )
+    this.#byDescriptor.set(descriptor, handle.state)
+    return handle.state as S
+  }
+  /** For the engine's own operators: tables that are dropped as a whole. */
+  namespacedTables(name: string): NamespacedTables {
+    const family = new NamespacedTables({ name: `${INTERNAL}windows/${name}`, kind: 'windows' }, this.#versions)
+    this.#add(family)
+    return family
+  }
+  declared(): void {
+    const { unclaimed } = this.#restored
+    if (unclaimed.length === 0) return
+    if (!this.options.allowNonRestoredState) {
+      const names = unclaimed.map((name) => `'${name}'`).join(', ')
+      throw new FlottError('STATE_NOT_RESTORED', `operator ${this.options.operatorId} does not declare ${names}, which its snapshot has`)
+    }
+    this.#restored.clear()
+  }
+  get entryCount(): number {
+    let sum = 0
+    for (const { tables } of this.#families) for (const table of tables.values()) sum += table.count
+    return sum
+  }
+  snapshot(checkpointId: number): KeyedSnapshot {
+    this.declared()
+    this.#walk?.drop(new FlottError('CHECKPOINT_FAILED', `a newer checkpoint, ${checkpointId}, has begun`))
+    this.#boundChanges()
+    const versions = this.#versions
+    const until = versions.epoch++
+    if (!versions.tracking) versions.incompleteEpoch = until
+    versions.tracking = true
+    const from = this.#history.beginSnapshot(checkpointId, until, versions.incompleteEpoch)
+    const walk = this.#startWalk(checkpointId, from === undefined ? undefined : from.epoch, until)
+    this.#walk = walk
+    const done = walk.done.then((chunks) => this.#completed(checkpointId, chunks))
+    done.catch(() => {})
+    return { done }
+  }
+  notifyCheckpointComplete(checkpointId: number): void {
+    const epoch = this.#history.confirm(checkpointId)
+    if (epoch === undefined) return
+    for (const family of this.#families) {
+      family.forgetDrops(epoch)
+      for (const table of family.tables.values()) table.forgetChanges(epoch)
+    }
+  }
+  notifyCheckpointAborted(checkpointId: number): void {
+    if (this.#history.newest === checkpointId)
+      this.#walk?.drop(new FlottError('CHECKPOINT_FAILED', `checkpoint ${checkpointId} was aborted`))
+    this.#history.abort(checkpointId)
+  }
+  async restore(states: readonly SubtaskState[]): Promise<void> {
+    await this.#restored.load(states)
+    for (const family of this.#families) this.#restore(family)
+  }
+  close(): void {
+    this.#walk?.drop(new FlottError('CHECKPOINT_FAILED', 'the task ended'))
+    this.#walk = undefined
+  }
+  #startWalk(checkpointId: number, since: number | undefined, until: number): SnapshotWalk {
+    const { jobId, attemptId, operatorId, keyGroups, maxParallelism, clock, chunks } = this.options
+    const states = this.#families.map((family) => family.schema)
+    const walk = new SnapshotWalk({
+      clock,
+      chunks,
+      blobPrefix: `chunk/${jobId}/${checkpointId}/${attemptId}/${operatorId}`,
+      header: { operatorId, checkpointId, kind: since === undefined ? 'base' : 'delta', keyGroups, maxParallelism, states },
+    })
+    this.#families.forEach((family, state) => {
+      if (since !== undefined) for (const namespace of family.dropsSince(since)) walk.addDrop(state, namespace)
+      for (const [namespace, table] of family.tables) {
+        const changes = table.endEpoch(since ?? Infinity)
+        const isConcerned = since === undefined ? table.length > 0 : changes.length > 0
+        if (isConcerned) walk.addTable(table, { state, namespace, until, since, changes })
+      }
+    })
+    walk.start()
+    return walk
+  }
+  #completed(checkpointId: number, chunks: readonly ChunkRef[]) {
+    const chain = this.#history.completed(checkpointId, chunks)
+    const bytesOf = (refs: readonly ChunkRef[]) => refs.reduce((sum, ref) => sum + ref.bytes, 0)
+    return { chunks: chain, checkpointedBytes: bytesOf(chunks), stateBytes: bytesOf(chain) }
+  }
+  /** Where checkpoints do not complete, changes pile up: then the next snapshot is a base. */
+  #boundChanges(): void {
+    if (!this.#versions.tracking) return
+    let changes = 0
+    for (const family of this.#families) changes += family.changeCount
+    if (changes <= CHANGES_MAX * this.entryCount + 100_000) return
+    this.#versions.tracking = false
+    for (const family of this.#families) {
+      family.forgetDrops(Infinity)
+      for (const table of family.tables.values()) table.forgetAllChanges()
+    }
+  }
+  #declare(descriptor: StateDescriptor<unknown>): unknown {
+    const { name, kind } = descriptor
+    if (name.startsWith(INTERNAL)) throw new FlottError('INVALID_ARGUMENT', `a state's name can not begin with '${INTERNAL}': '${name}'`)
+    const spec = descriptor as ValueStateSpec<unknown>
+    if (spec.options.ttl !== undefined)
+      throw new FlottError('INVALID_ARGUMENT', `state '${name}': ttl is not supported by this state backend`)
+    const add = <T extends Prefetchable>(table: T): T => {
+      this.#prefetched.push(table)
+      this.#add(new SingleTable({ name, kind }, table))
+      return table
+    }
+    if (kind === 'value' && typeof spec.initial() === 'number')
+      return numberValueState(spec, add(new (numberTableClass())(this.#versions)), this.#current)
+    const table = new (entryTableClass())(this.#versions)
+    if (kind === 'value') return entryValueState(spec, add(table), this.#current)
+    if (kind === 'list') return new HeapListState(add(table), this.#current)
+    if (kind === 'map') return new HeapMapState(add(table), this.#current)
+    throw new FlottError('INVALID_ARGUMENT', `state '${name}' has the unknown kind '${kind}'`)
+  }
+  #addTimers(name: string): TimerQueue {
+    const queue = new TimerQueue(this.#versions)
+    this.#add(new SingleTable({ name, kind: 'timers' }, queue))
+    return queue
+  }
+  #add(family: TableFamily): void {
+    this.#families.push(family)
+    this.#restore(family)
+  }
+  #restore(family: TableFamily): void {
+    for (const { kind, namespace, hashes, keys, values } of this.#restored.claim(family.schema.name, family.schema.kind)) {
+      if (kind === BlockKind.Drop) {
+        family.drop(namespace)
+        continue
+      }
+      if (keys.length === 0) continue
+      const table = family.tableFor(namespace)
+      for (let i = 0; i < keys.length; i++)
+        if (kind === BlockKind.Put) table.restorePut(keys[i], hashes[i]!, values![i])
+        else table.restoreDelete(keys[i], hashes[i]!, values?.[i])
+    }
+  }
+}
+
+export { NO_WINDOW }

@@ -1,0 +1,130 @@
+/**
+ * Key to number: values and epochs in one typed array, nothing for the collector to follow but the keys. A value that is no number after
+ * all (a program that widened its type) is kept beside it.
+ */
+
+import type { Key } from '#core/functions/functions.js'
+import { keysEqual } from '#core/serialization/key-hash.js'
+import { retained } from './retain.js'
+import { emptySlots, grownSlots, isFull, placeSlot, removeSlot } from './slot-index.js'
+import { FREE, VersionedTable } from './versioned-table.js'
+
+export interface NumberTable extends VersionedTable {
+  /** The index, or -1. */
+  find(key: unknown, hash: number): number
+  get(index: number): unknown
+  set(index: number, value: unknown): void
+  insert(key: unknown, hash: number, value: unknown): number
+  remove(index: number): void
+  prefetch(hashes: Int32Array, count: number): number
+}
+
+/** A class of its own for each state, as entryTableClass. */
+export function numberTableClass(): new (versions: VersionedTable['versions']) => NumberTable {
+  return class extends VersionedTable implements NumberTable {
+    readonly #keys: unknown[] = []
+    /** Value and epoch of index i at 2i and 2i + 1. */
+    #cells = new Float64Array(16)
+    #slots = emptySlots()
+    /** Values that are no numbers; their cells hold NaN. */
+    #others: Map<number, unknown> | undefined
+
+    epochAt(index: number): number {
+      return this.#cells[2 * index + 1]!
+    }
+    keyAt(index: number): unknown {
+      return this.#keys[index]
+    }
+    valueAt(index: number): unknown {
+      return this.get(index)
+    }
+    find(key: unknown, hash: number): number {
+      const slots = this.#slots
+      const mask = slots.length - 1
+      let at = (hash << 1) & mask
+      for (;;) {
+        const found = slots[at + 1]!
+        if (found === 0) return -1
+        if (slots[at] === hash) {
+          const other = this.#keys[found - 1]
+          if (other === key || (typeof key === 'object' && keysEqual(other as Key, key as Key))) return found - 1
+        }
+        at = (at + 2) & mask
+      }
+    }
+    get(index: number): unknown {
+      const value = this.#cells[2 * index]!
+      return this.#others === undefined || !Number.isNaN(value) ? value : this.#other(index)
+    }
+    set(index: number, value: unknown): void {
+      const cells = this.#cells
+      if (cells[2 * index + 1] !== this.epoch) {
+        this.touched(index, cells[2 * index + 1]!)
+        cells[2 * index + 1] = this.epoch
+      }
+      this.#write(index, value)
+    }
+    insert(key: unknown, hash: number, value: unknown): number {
+      if (isFull(this.#slots, this.count)) this.#slots = grownSlots(this.#slots, this.versions.memory)
+      const index = this.allocate(hash)
+      if (2 * index === this.#cells.length) this.#growCells()
+      placeSlot(this.#slots, hash, index)
+      this.#keys[index] = retained(key)
+      this.#cells[2 * index + 1] = this.epoch
+      this.#write(index, value)
+      return index
+    }
+    remove(index: number): void {
+      this.release(index, this.epochAt(index), true)
+      removeSlot(this.#slots, this.hashAt(index), index)
+      this.#keys[index] = undefined
+      this.#cells[2 * index + 1] = FREE
+      this.#others?.delete(index)
+    }
+    prefetch(hashes: Int32Array, count: number): number {
+      const slots = this.#slots
+      const cells = this.#cells
+      const mask = slots.length - 1
+      let sum = 0
+      for (let i = 0; i < count; i++) {
+        const hash = hashes[i]!
+        let at = (hash << 1) & mask
+        while (slots[at + 1] !== 0 && slots[at] !== hash) at = (at + 2) & mask
+        const found = slots[at + 1]!
+        if (found === 0) continue
+        sum += cells[2 * found - 1]!
+        const key = this.#keys[found - 1]
+        if (typeof key === 'string') sum += key.length
+      }
+      return sum
+    }
+    restorePut(key: unknown, hash: number, value: unknown): void {
+      const index = this.find(key, hash)
+      if (index < 0) this.insert(key, hash, value)
+      else this.#write(index, value)
+    }
+    restoreDelete(key: unknown, hash: number): void {
+      const index = this.find(key, hash)
+      if (index >= 0) this.remove(index)
+    }
+    #write(index: number, value: unknown): void {
+      if (typeof value === 'number') {
+        this.#cells[2 * index] = value
+        if (this.#others !== undefined) this.#others.delete(index)
+        return
+      }
+      this.#cells[2 * index] = NaN
+      this.#others ??= new Map()
+      this.#others.set(index, retained(value))
+    }
+    #other(index: number): unknown {
+      return this.#others!.has(index) ? this.#others!.get(index) : NaN
+    }
+    #growCells(): void {
+      this.versions.memory.reserve(this.#cells.byteLength * 3)
+      const grown = new Float64Array(this.#cells.length * 2)
+      grown.set(this.#cells)
+      this.#cells = grown
+    }
+  }
+}

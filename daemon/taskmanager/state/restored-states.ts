@@ -1,0 +1,105 @@
+/** What a snapshot holds for this subtask, state by state, until the operator declares the state that it belongs to. */
+import { crc32 } from 'node:zlib'
+import { FlottError } from '#core/errors.js'
+import { keyGroupOf } from '#core/serialization/key-hash.js'
+import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
+import { type Block, BlockKind, blockKindOf, blockStateOf, type ChunkHeader, decodeBlock, decodeChunk } from './chunk-format.js'
+import type { KeyedStateBackendOptions } from './keyed-state-backend.js'
+
+interface RestoredState {
+  readonly kind: string
+  readonly blocks: Buffer[]
+}
+
+export class RestoredStates {
+  readonly #states = new Map<string, RestoredState>()
+
+  constructor(private readonly options: KeyedStateBackendOptions) {}
+
+  async load(states: readonly SubtaskState[]): Promise<void> {
+    for (const { keyed } of states) await this.#loadChain(keyed.filter((ref) => this.#concerns(ref)))
+  }
+  /** The blocks of a state in the order in which they apply, with the keys of this subtask only. */
+  *claim(name: string, kind: string): Generator<Block> {
+    const restored = this.#states.get(name)
+    if (restored === undefined) return
+    if (restored.kind !== kind)
+      throw new FlottError(
+        'STATE_INCOMPATIBLE',
+        `state '${name}' of operator ${this.options.operatorId} is declared as ${kind} state, the snapshot has it as ${restored.kind} state`,
+      )
+    this.#states.delete(name)
+    for (const bytes of restored.blocks) yield this.#ownKeys(decodeBlock(bytes))
+  }
+  /** States that nobody claimed. */
+  get unclaimed(): readonly string[] {
+    return [...this.#states.keys()]
+  }
+  clear(): void {
+    this.#states.clear()
+  }
+  #concerns({ keyGroups }: ChunkRef): boolean {
+    const [from, to] = this.options.keyGroups
+    return keyGroups === undefined || (keyGroups[0] < to && from < keyGroups[1])
+  }
+  /** Base, then deltas. Chunks of one checkpoint belong together: in it drops come first, then tombstones, then puts. */
+  async #loadChain(refs: readonly ChunkRef[]): Promise<void> {
+    let checkpointId: number | undefined
+    let parts: ParsedBlock[] = []
+    for (const ref of refs) {
+      const { header, blocks } = await this.#read(ref)
+      if (header.checkpointId !== checkpointId) {
+        this.#append(parts)
+        parts = []
+      }
+      checkpointId = header.checkpointId
+      for (const bytes of blocks) parts.push({ bytes, header })
+    }
+    this.#append(parts)
+  }
+  #append(parts: readonly ParsedBlock[]): void {
+    for (const kind of [BlockKind.Drop, BlockKind.Tombstone, BlockKind.Put])
+      for (const { bytes, header } of parts) {
+        if (blockKindOf(bytes) !== kind) continue
+        const { name, kind: stateKind } = header.states[blockStateOf(bytes)]!
+        const restored = this.#states.get(name)
+        if (restored === undefined) this.#states.set(name, { kind: stateKind, blocks: [bytes] })
+        else restored.blocks.push(bytes)
+      }
+  }
+  async #read(ref: ChunkRef): Promise<{ header: ChunkHeader; blocks: Buffer[] }> {
+    const fail = (why: string, cause?: unknown) =>
+      new FlottError('CHECKPOINT_NOT_RESTORABLE', `${ref.blob}: ${why}`, cause === undefined ? {} : { cause })
+    let bytes: Uint8Array
+    try {
+      bytes = await this.options.chunks.get(ref.blob)
+    } catch (cause) {
+      throw fail('it can not be read', cause)
+    }
+    if (bytes.length !== ref.bytes) throw fail(`it has ${bytes.length} bytes instead of ${ref.bytes}`)
+    if (crc32(bytes) !== ref.crc32) throw fail('its checksum does not match')
+    try {
+      const { header, blocks } = decodeChunk(bytes)
+      return { header, blocks: [...blocks] }
+    } catch (cause) {
+      throw fail('it can not be decoded', cause)
+    }
+  }
+  #ownKeys(block: Block): Block {
+    const { hashes, keys, values } = block
+    const [from, to] = this.options.keyGroups
+    const isOwn = (hash: number) => {
+      const group = keyGroupOf(hash, this.options.maxParallelism)
+      return group >= from && group < to
+    }
+    if (hashes.every(isOwn)) return block
+    const own = hashes.map(isOwn)
+    const filter = <T>(items: readonly T[]) => items.filter((_, i) => own[i])
+    return { ...block, hashes: filter(hashes), keys: filter(keys), values: values && filter(values) }
+  }
+}
+
+interface ParsedBlock {
+  readonly bytes: Buffer
+  readonly header: ChunkHeader
+}

@@ -1,0 +1,130 @@
+/**
+ * One table's part of a snapshot: what it held at the barrier, read in turns while the table changes. Whatever is about to change comes
+ * here first (`keep`), so the walk itself only takes entries that were not touched since the barrier.
+ */
+import { type Block, BlockKind } from './chunk-format.js'
+import { deepCopy } from './retain.js'
+import { type EpochChanges, FREE, type VersionedTable } from './versioned-table.js'
+
+/** Entries in a block, and looked at in a turn. */
+export const BLOCK_ENTRIES = 1_000
+
+export interface WalkPosition {
+  readonly state: number
+  readonly namespace: number
+  /** The epoch that the barrier ended. */
+  readonly until: number
+  /** A delta holds what was touched after this epoch; undefined for a base, which holds everything. */
+  readonly since: number | undefined
+  /** Of the epochs above `since`. */
+  readonly changes: readonly EpochChanges[]
+}
+
+export class TableWalk {
+  /** Indices below it have been visited (base), or entries of the list `changes[#list]` (delta). */
+  #cursor = 0
+  #list = 0
+  #buried = 0
+  readonly #length: number
+  readonly #since: number
+  #kept = emptyRows()
+  isDone = false
+
+  constructor(
+    private readonly table: VersionedTable,
+    private readonly position: WalkPosition,
+    private readonly emit: (block: Block) => void,
+  ) {
+    this.#length = table.length
+    this.#since = position.since ?? FREE
+    table.walk = this
+  }
+  /** Called by the table before the entry at `index`, last touched in `epoch`, changes or goes. */
+  keep(index: number, epoch: number): void {
+    if (epoch > this.position.until || epoch <= this.#since) return // Younger than the barrier; or not in this delta.
+    if (this.position.since === undefined && index < this.#cursor) return // Has been visited.
+    this.#take(this.#kept, index)
+    if (this.#kept.keys.length >= BLOCK_ENTRIES) this.#flushKept()
+  }
+  /** Looks at some entries and emits what they held; whoever calls it goes on until isDone. Returns about how many it looked at. */
+  step(): number {
+    const rows = emptyRows()
+    if (this.position.since === undefined) this.#visitAll(rows)
+    else if (this.#buried < this.position.changes.length) this.#visitTombstones()
+    else this.#visitTouched(rows)
+    this.#put(rows)
+    if (this.isDone) {
+      this.#flushKept()
+      this.table.walk = undefined
+    }
+    return rows.keys.length + 32
+  }
+  /** The snapshot was dropped. */
+  abandon(): void {
+    this.table.walk = undefined
+  }
+  #visitAll(rows: Rows): void {
+    const end = Math.min(this.#cursor + BLOCK_ENTRIES, this.#length)
+    for (let index = this.#cursor; index < end; index++) {
+      const epoch = this.table.epochAt(index)
+      if (epoch !== FREE && epoch <= this.position.until) this.#take(rows, index, false)
+    }
+    this.#cursor = end
+    this.isDone = end >= this.#length
+  }
+  #visitTouched(rows: Rows): void {
+    const changes = this.position.changes[this.#list]
+    if (changes === undefined) {
+      this.isDone = true
+      return
+    }
+    const { touched, epoch } = changes
+    const end = Math.min(this.#cursor + BLOCK_ENTRIES, touched.length)
+    for (; this.#cursor < end; this.#cursor++) {
+      const index = touched.at(this.#cursor)
+      // Of another epoch: touched again, and then it is in a later list, or was kept; or free, or reused.
+      if (this.table.epochAt(index) === epoch) this.#take(rows, index, false)
+    }
+    if (end < touched.length) return
+    this.#list++
+    this.#cursor = 0
+    this.isDone = this.#list >= this.position.changes.length
+  }
+  #visitTombstones(): void {
+    const { deleted } = this.position.changes[this.#buried]!
+    if (deleted !== undefined) {
+      const end = this.#cursor + BLOCK_ENTRIES
+      const part = <T>(items: readonly T[]) => items.slice(this.#cursor, end)
+      const { state, namespace } = this.position
+      const values = deleted.values && part(deleted.values)
+      this.emit({ kind: BlockKind.Tombstone, state, namespace, hashes: part(deleted.hashes), keys: part(deleted.keys), values })
+      this.#cursor = end
+      if (end < deleted.keys.length) return
+    }
+    this.#buried++
+    this.#cursor = 0
+  }
+  #take(rows: Rows, index: number, copy = true): void {
+    const value = this.table.valueAt(index)
+    rows.hashes.push(this.table.hashAt(index))
+    rows.keys.push(this.table.keyAt(index))
+    rows.values.push(copy ? deepCopy(value) : value)
+  }
+  #flushKept(): void {
+    const kept = this.#kept
+    this.#kept = emptyRows()
+    this.#put(kept)
+  }
+  #put(rows: Rows): void {
+    if (rows.keys.length > 0) this.emit({ kind: BlockKind.Put, state: this.position.state, namespace: this.position.namespace, ...rows })
+  }
+}
+
+interface Rows {
+  readonly hashes: number[]
+  readonly keys: unknown[]
+  readonly values: unknown[]
+}
+function emptyRows(): Rows {
+  return { hashes: [], keys: [], values: [] }
+}

@@ -1,0 +1,136 @@
+/**
+ * The one idea of this folder: entries live in a dense array at an index that never changes while they live, and a hash table maps
+ * keys to indices. Growth and deletion rearrange only the hash table, so a snapshot may walk the dense array while records are
+ * processed. Each entry has the epoch in which it was last touched; a barrier raises the epoch, and an update that meets an entry of an
+ * older epoch first hands its value to the walk, if that has not come by yet.
+ */
+
+import { IntList } from './int-list.js'
+import type { MemoryBudget } from './keyed-state-backend.js'
+import type { TableWalk } from './table-walk.js'
+
+/** What all tables of a backend share. */
+export interface Versions {
+  /** The epoch that runs; a barrier ends it. */
+  epoch: number
+  /** Whether changes are listed for a delta. Not before the first snapshot, and not after lists grew out of proportion. */
+  tracking: boolean
+  /** Deltas can only be taken since snapshots that ended this epoch or a later one: the lists of earlier ones are incomplete. */
+  incompleteEpoch: number
+  readonly memory: MemoryBudget
+}
+
+/** What was deleted in an epoch. */
+export interface Tombstones {
+  readonly keys: unknown[]
+  readonly hashes: number[]
+  /** Only where a key has several entries (timers). */
+  readonly values: unknown[] | undefined
+}
+
+/** The changes of an epoch: indices of entries touched first in it (some may be free or reused by now), and what was deleted. */
+export interface EpochChanges {
+  readonly epoch: number
+  readonly touched: IntList
+  readonly deleted: Tombstones | undefined
+}
+
+/** Epoch of a free index. */
+export const FREE = -1
+
+export abstract class VersionedTable {
+  epoch: number
+  /** Live entries. */
+  count = 0
+  /** Indices below this one are, or were, in use. */
+  length = 0
+  /** Set while a snapshot walks this table. */
+  walk: TableWalk | undefined
+  /** The key's hash, by index. */
+  protected hashes = new Int32Array(8)
+  protected readonly free = new IntList()
+  #touched = new IntList()
+  #deleted: Tombstones | undefined
+  #older: readonly EpochChanges[] = []
+
+  constructor(protected readonly versions: Versions) {
+    this.epoch = versions.epoch
+  }
+  abstract epochAt(index: number): number
+  abstract keyAt(index: number): unknown
+  abstract valueAt(index: number): unknown
+  /** Of a restored entry or tombstone. */
+  abstract restorePut(key: unknown, hash: number, value: unknown): void
+  abstract restoreDelete(key: unknown, hash: number, value: unknown): void
+
+  hashAt(index: number): number {
+    return this.hashes[index]!
+  }
+  /** Ends the epoch. Its changes, and those of earlier epochs above `since`, are what a delta since then holds. */
+  endEpoch(since: number): readonly EpochChanges[] {
+    if (this.#touched.length > 0 || this.#deleted !== undefined) {
+      this.#older = [...this.#older, { epoch: this.epoch, touched: this.#touched, deleted: this.#deleted }]
+      this.#touched = new IntList()
+      this.#deleted = undefined
+    }
+    this.epoch = this.versions.epoch
+    return this.#older.filter((changes) => changes.epoch > since)
+  }
+  /** A snapshot that ended `epoch` is complete: earlier changes are in it. */
+  forgetChanges(epoch: number): void {
+    if (this.#older.length > 0) this.#older = this.#older.filter((changes) => changes.epoch > epoch)
+  }
+  forgetAllChanges(): void {
+    this.#older = []
+    this.#touched = new IntList()
+    this.#deleted = undefined
+  }
+  /** Changes listed, in all epochs; an entry may be listed in several. */
+  get changeCount(): number {
+    let sum = this.#touched.length + (this.#deleted?.keys.length ?? 0)
+    for (const { touched, deleted } of this.#older) sum += touched.length + (deleted?.keys.length ?? 0)
+    return sum
+  }
+
+  /** Before an entry of an older epoch changes the first time in this one. */
+  protected touched(index: number, epoch: number): void {
+    if (this.walk !== undefined) this.walk.keep(index, epoch)
+    if (this.versions.tracking) this.#touched.push(index)
+  }
+  /** An index for a new entry, which the caller fills. */
+  protected allocate(hash: number): number {
+    let index: number
+    if (this.free.length > 0) index = this.free.pop()
+    else {
+      index = this.length++
+      if (index === this.hashes.length) this.#growHashes()
+    }
+    this.hashes[index] = hash
+    this.count++
+    if (this.versions.tracking) this.#touched.push(index)
+    return index
+  }
+  /** Before an entry is removed: the walk gets its value, later snapshots a tombstone, unless none has seen it. */
+  protected release(index: number, epoch: number, seen: boolean): void {
+    if (this.walk !== undefined) this.walk.keep(index, epoch)
+    if (seen && this.versions.tracking) this.#bury(index)
+    this.free.push(index)
+    this.count--
+  }
+  protected tombstoneValueAt(_index: number): unknown {
+    return undefined
+  }
+  #bury(index: number): void {
+    const value = this.tombstoneValueAt(index)
+    this.#deleted ??= { keys: [], hashes: [], values: value === undefined ? undefined : [] }
+    this.#deleted.keys.push(this.keyAt(index))
+    this.#deleted.hashes.push(this.hashes[index]!)
+    this.#deleted.values?.push(value)
+  }
+  #growHashes(): void {
+    this.versions.memory.reserve(this.hashes.length * 8)
+    const grown = new Int32Array(this.hashes.length * 2)
+    grown.set(this.hashes)
+    this.hashes = grown
+  }
+}
