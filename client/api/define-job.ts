@@ -29,7 +29,7 @@ export function defineJob<A = void>(
     return job
   }
   const entry: JobEntry = {
-    evaluate: (args) => void StreamExecutionEnvironment.getExecutionEnvironment().execute(make((args ?? undefined) as A)),
+    evaluate: async (args) => StreamExecutionEnvironment.getExecutionEnvironment().execute(make((args ?? undefined) as A)),
   }
   return Object.assign(make, { [JOB_ENTRY]: entry })
 }

@@ -20,7 +20,7 @@ import type { JobResult } from '../submit/cluster-client.js'
 import { localExecutor, remoteExecutor } from '../submit/executors.js'
 import { ClusterJobClient, type JobClient, type JobExecutionResult } from '../submit/job-client.js'
 import type { JobExecutor } from '../submit/job-executor.js'
-import { programSession } from '../submit/program-session.js'
+import { type ProgramSession, programSession } from '../submit/program-session.js'
 import { type Configuration, configOfSettings, settingsOf } from './configuration.js'
 import type { DataStream } from './data-stream.js'
 import { buildJob, type Job } from './define-job.js'
@@ -38,6 +38,7 @@ export class StreamExecutionEnvironment {
 
   private constructor(
     private readonly settings: Settings,
+    private readonly session: ProgramSession,
     private readonly executor: JobExecutor,
   ) {
     const { defaults, overrides } = executor
@@ -55,10 +56,11 @@ export class StreamExecutionEnvironment {
 
   /** Under `flott run`: its cluster. In plain Node: a cluster in this process. INVALID_CONFIG. */
   static getExecutionEnvironment(config: Configuration = {}): StreamExecutionEnvironment {
-    return new StreamExecutionEnvironment(settingsOf(config), programSession().options.executor ?? localExecutor())
+    const session = programSession()
+    return new StreamExecutionEnvironment(settingsOf(config), session, session.options.executor ?? localExecutor())
   }
   static createRemoteEnvironment(host: string, port: number, config: Configuration = {}): StreamExecutionEnvironment {
-    return new StreamExecutionEnvironment(settingsOf(config), remoteExecutor(host, port))
+    return new StreamExecutionEnvironment(settingsOf(config), programSession(), remoteExecutor(host, port))
   }
 
   /** In order, by one subtask. */
@@ -76,7 +78,7 @@ export class StreamExecutionEnvironment {
   /** A value that is computed at the client only and comes along to the slots: a generated id, a file's content. Must be JSON. */
   once<T>(name: string, compute: () => T): T {
     const phase = this.#phase
-    return phase && Object.hasOwn(phase.once, name) ? (phase.once[name] as T) : programSession().once(name, compute)
+    return phase && Object.hasOwn(phase.once, name) ? (phase.once[name] as T) : this.session.once(name, compute)
   }
 
   /** Runs the job and waits for its end. EMPTY_GRAPH, PARALLELISM_ABOVE_MAX, JOB_FAILED, JOB_CANCELED. */
@@ -117,7 +119,7 @@ export class StreamExecutionEnvironment {
     const jobName = config['pipeline.name'] || (typeof job === 'object' ? job.jobName : job) || 'Flott Streaming Job'
     const graph = generateStreamGraph(jobName, this.#registry.take())
     if (this.#phase) return evaluated(this.#phase, builtProgramOf(graph))
-    const session = programSession()
+    const { session } = this
     const executeIndex = session.begin()
     const client = await this.executor.submit(
       {

@@ -56,7 +56,8 @@ export class ProgramSession {
     )
     return {
       args,
-      env: Object.fromEntries(allowed),
+      // Relative paths of a program are those of the client.
+      env: { ...Object.fromEntries(allowed), PWD: process.cwd() },
       clockMs,
       randomSeed,
       once: { ...this.#once },

@@ -27,8 +27,8 @@ export interface BuildPhase {
 /** On the default export that defineJob makes: how a worker evaluates a job that is a module. */
 export const JOB_ENTRY = Symbol.for('flott.job')
 export interface JobEntry {
-  /** Builds the job with these arguments and hands it to the open build phase. */
-  evaluate(args: unknown): void
+  /** Executes the job with these arguments: in a build phase, hands it over and never settles. */
+  evaluate(args: unknown): Promise<unknown>
 }
 
 const KEY = Symbol.for('flott.build-phase')
