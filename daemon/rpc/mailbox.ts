@@ -1,3 +1,5 @@
+import { FlottError } from '#core/errors.js'
+
 /**
  * Serialises the turns of one endpoint. A turn is synchronous: it takes an event, steps, starts effects. A turn asked for within a turn
  * runs after it, so that no step ever sees a half-made state; otherwise it runs at once. After `close` no turn runs any more.
@@ -22,8 +24,9 @@ export class Mailbox {
     }
   }
 
-  /** The same, for a caller that waits for the turn's result or error. */
+  /** The same, for a caller that waits for the turn's result or error. SHUTTING_DOWN once closed. */
   call<T>(turn: () => T): Promise<T> {
+    if (this.#closed) return Promise.reject(new FlottError('SHUTTING_DOWN', 'the endpoint is closed'))
     return new Promise((resolve, reject) => {
       this.run(() => {
         try {

@@ -26,6 +26,8 @@ export interface LeaderElection {
 
 export interface LeaderRetrieval {
   readonly current: LeaderInfo | undefined
+  /** False while ZooKeeper does not answer: `current` is then what was known last. Absent where that can not be told. */
+  readonly connected?: boolean
   /** Called with each change, and once at the start when a leader is known. Returns the cancellation. */
   watch(onChange: (leader: LeaderInfo | undefined) => void): () => void
   start(): Promise<void>

@@ -8,6 +8,7 @@ import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ChannelDescriptor } from '../exchange/exchange.js'
 
 export interface SlotWorkerData {
+  /** -1 in a spare worker, started ahead of time: its tasks' descriptors say which slot it became. */
   readonly slotIndex: number
   readonly taskManagerId: string
   /** Soft limit of the slot's memory in bytes. */

@@ -28,9 +28,12 @@ test('what a turn throws goes to onError or to its caller, and the next turns ru
   t.is(await mailbox.call(() => 3), 3)
 })
 
-test('nothing runs after close', (t) => {
+test('nothing runs after close', async (t) => {
   const mailbox = new Mailbox(() => t.fail())
   mailbox.close()
   mailbox.run(() => t.fail())
-  t.pass()
+  await t.throwsAsync(
+    mailbox.call(() => t.fail()),
+    { code: 'SHUTTING_DOWN' },
+  )
 })

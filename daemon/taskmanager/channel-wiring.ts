@@ -1,0 +1,99 @@
+/**
+ * Gives tasks their channels. Both ends of a channel in one slot: no ring, the worker links them. In two slots of this TaskManager: one
+ * ring, shared. On two TaskManagers: each has a ring between its worker and its network, which moves the frames.
+ */
+import type { AttemptLocation, TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { JobEdge } from '#protocol/graph/job-graph.js'
+import { consumersOf, inputsOf, outputsOf, producersOf, vertexOf } from '#protocol/graph/wiring.js'
+import type { ChannelDescriptor } from './exchange/exchange.js'
+import { createRing, type RingOptions } from './exchange/ring.js'
+import type { NetworkEnvironment } from './network/network.js'
+import type { WorkerTask } from './slotworker/protocol.js'
+
+export interface ChannelWiringOptions {
+  readonly taskManagerId: string
+  readonly network: NetworkEnvironment
+  readonly ring?: RingOptions
+  /** Of the slot's worker. SLOT_NOT_AVAILABLE where the slot has none. */
+  doorbellOf(slotIndex: number): SharedArrayBuffer
+  /** A channel from another TaskManager ended before its end; `channel` numbers the consumer's inputs. */
+  onBroken(attemptId: string, channel: number, cause: Error): void
+}
+
+export class ChannelWiring {
+  /** Rings between two slots here, by channel: the end that is deployed first makes it; kept until both attempts are gone. */
+  readonly #rings = new Map<string, { readonly ring: SharedArrayBuffer; readonly users: Set<string> }>()
+
+  constructor(private readonly options: ChannelWiringOptions) {}
+
+  /** The task with its channels, in the order of protocol/graph/wiring.ts. Opens those that go through the network. */
+  wire(deployment: TaskDeployment, descriptor: TaskDeploymentDescriptor): WorkerTask {
+    const { jobGraph } = deployment
+    const at = new Map(deployment.deployment.attempts.map((location) => [`${location.vertexId} ${location.subtaskIndex}`, location]))
+    const locate = (vertexId: string, subtask: number): AttemptLocation => {
+      const location = at.get(`${vertexId} ${subtask}`)
+      if (!location) throw new Error(`the deployment has no attempt of ${vertexId}, subtask ${subtask}`)
+      return location
+    }
+    const { vertexId, subtaskIndex } = descriptor
+    const self = locate(vertexId, subtaskIndex)
+    const parallelism = (id: string) => vertexOf(jobGraph, id).parallelism
+    const inputs = inputsOf(jobGraph, vertexId)
+      .flatMap((edge) =>
+        producersOf(edge, parallelism(edge.source), parallelism(vertexId), subtaskIndex).map((p) => ({
+          edge,
+          peer: locate(edge.source, p),
+        })),
+      )
+      .map(({ edge, peer }, channel) => this.#input(edge, peer, self, channel))
+    const outputs = outputsOf(jobGraph, vertexId).flatMap((edge) =>
+      consumersOf(edge, parallelism(vertexId), parallelism(edge.target), subtaskIndex).map((c) =>
+        this.#output(edge, self, locate(edge.target, c)),
+      ),
+    )
+    return { descriptor, inputs, outputs }
+  }
+
+  /** The attempt is gone; `finished`: and has sent everything. */
+  release(attemptId: string, finished: boolean): void {
+    this.options.network.closeAttempt(attemptId, { finished })
+    for (const [key, { users }] of this.#rings) if (users.delete(attemptId) && users.size === 0) this.#rings.delete(key)
+  }
+
+  #input(edge: JobEdge, producer: AttemptLocation, consumer: AttemptLocation, channel: number): ChannelDescriptor {
+    const { taskManagerId, network, doorbellOf, onBroken } = this.options
+    const ends = endsOf(edge, producer, consumer)
+    if (producer.taskManagerId === taskManagerId) return this.#local(ends, producer, consumer, producer.slotIndex)
+    const ring = createRing(this.options.ring)
+    const broken = (cause: Error) => onBroken(consumer.attemptId, channel, cause)
+    const from = { host: producer.dataHost, port: producer.dataPort }
+    network.openInput({ ...ends, ring, peerDoorbell: doorbellOf(consumer.slotIndex) }, from, broken)
+    return { ...ends, ring, peerDoorbell: network.doorbell }
+  }
+  #output(edge: JobEdge, producer: AttemptLocation, consumer: AttemptLocation): ChannelDescriptor {
+    const { taskManagerId, network, doorbellOf } = this.options
+    const ends = endsOf(edge, producer, consumer)
+    if (consumer.taskManagerId === taskManagerId) return this.#local(ends, producer, consumer, consumer.slotIndex)
+    const ring = createRing(this.options.ring)
+    network.openOutput({ ...ends, ring, peerDoorbell: doorbellOf(producer.slotIndex) })
+    return { ...ends, ring, peerDoorbell: network.doorbell }
+  }
+  #local(ends: ChannelDescriptor, producer: AttemptLocation, consumer: AttemptLocation, peerSlot: number): ChannelDescriptor {
+    if (producer.slotIndex === consumer.slotIndex && producer.allocationId === consumer.allocationId) return ends
+    const key = JSON.stringify([ends.edgeId, ends.producerAttempt, ends.consumerAttempt])
+    const known = this.#rings.get(key)
+    const ring = known?.ring ?? createRing(this.options.ring)
+    if (!known) this.#rings.set(key, { ring, users: new Set([ends.producerAttempt, ends.consumerAttempt]) })
+    return { ...ends, ring, peerDoorbell: this.options.doorbellOf(peerSlot) }
+  }
+}
+
+function endsOf(edge: JobEdge, producer: AttemptLocation, consumer: AttemptLocation): ChannelDescriptor {
+  return {
+    edgeId: edge.id,
+    producerAttempt: producer.attemptId,
+    producerSubtask: producer.subtaskIndex,
+    consumerAttempt: consumer.attemptId,
+    consumerSubtask: consumer.subtaskIndex,
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * What tasks have to say to their JobMaster: in order for each attempt, one at a time, repeated until acknowledged. What a new leader
+ * must know outlives the old one; what it learns otherwise, or has aborted by taking over, does not.
+ */
+import type { Clock } from '#core/clock.js'
+import { ERRORS, isFlottError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import type { JobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
+
+/** A call of the JobMaster. */
+export type JobMessage = {
+  [M in keyof JobMasterGateway]: { readonly method: M; readonly request: Parameters<JobMasterGateway[M]>[0] }
+}[keyof JobMasterGateway]
+
+export interface Outbox {
+  readonly jobId: string
+  readonly waiting: readonly JobMessage[]
+  /** The first of `waiting` is on its way. */
+  readonly sending: boolean
+  /** Raised with each leader, so that an answer of an old one is told apart. */
+  readonly reign: number
+  /** How often the first was tried in vain. */
+  readonly failures: number
+}
+export type OutboxEvent =
+  | { readonly kind: 'reported'; readonly message: JobMessage }
+  | { readonly kind: 'acknowledged'; readonly reign: number }
+  | { readonly kind: 'failed'; readonly reign: number; readonly error: unknown; readonly jobIsHere: boolean }
+  | { readonly kind: 'retry-due'; readonly reign: number }
+  | { readonly kind: 'leader-changed'; readonly reign: number; readonly takeover: boolean }
+export type OutboxEffect =
+  | { readonly kind: 'send'; readonly message: JobMessage; readonly reign: number }
+  | { readonly kind: 'retry-after'; readonly delayMs: number; readonly reign: number }
+  | { readonly kind: 'dropped'; readonly message: JobMessage; readonly error: unknown }
+
+const RETRY_MS_MIN = 100
+const RETRY_MS_MAX = 2_000
+
+export function createOutbox(jobId: string, reign: number): Outbox {
+  return { jobId, waiting: [], sending: false, reign, failures: 0 }
+}
+
+export function stepOutbox(outbox: Outbox, event: OutboxEvent): { outbox: Outbox; effects: readonly OutboxEffect[] } {
+  if ('reign' in event && event.kind !== 'leader-changed' && event.reign !== outbox.reign) return { outbox, effects: [] }
+  switch (event.kind) {
+    case 'reported':
+      return sendFirst({ ...outbox, waiting: [...outbox.waiting, event.message] })
+    case 'acknowledged':
+      return sendFirst({ ...outbox, waiting: outbox.waiting.slice(1), sending: false, failures: 0 })
+    case 'failed': {
+      const first = outbox.waiting[0]!
+      if (!isWorthRepeating(event.error, event.jobIsHere)) {
+        const { outbox: next, effects } = sendFirst({ ...outbox, waiting: outbox.waiting.slice(1), sending: false, failures: 0 })
+        return { outbox: next, effects: [{ kind: 'dropped', message: first, error: event.error }, ...effects] }
+      }
+      const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** outbox.failures)
+      // `sending` stays true until the retry: nothing overtakes the first.
+      return { outbox: { ...outbox, failures: outbox.failures + 1 }, effects: [{ kind: 'retry-after', delayMs, reign: outbox.reign }] }
+    }
+    case 'retry-due':
+      return sendFirst({ ...outbox, sending: false })
+    case 'leader-changed': {
+      const waiting = event.takeover ? outbox.waiting.filter(outlivesLeader) : outbox.waiting
+      return sendFirst({ ...outbox, waiting, sending: false, reign: event.reign, failures: 0 })
+    }
+  }
+}
+
+function sendFirst(outbox: Outbox): { outbox: Outbox; effects: readonly OutboxEffect[] } {
+  const first = outbox.waiting[0]
+  if (outbox.sending || !first) return { outbox, effects: [] }
+  return { outbox: { ...outbox, sending: true }, effects: [{ kind: 'send', message: first, reign: outbox.reign }] }
+}
+
+/** A new leader aborts pending checkpoints, and learns of split requests by the registration. */
+function outlivesLeader({ method, request }: JobMessage): boolean {
+  if (method === 'acknowledgeCheckpoint' || method === 'declineCheckpoint') return false
+  return method !== 'sendReaderEvent' || request.event.kind !== 'split-requested'
+}
+
+function isWorthRepeating(error: unknown, jobIsHere: boolean): boolean {
+  if (!isFlottError(error)) return false
+  if (error.code === 'JOB_NOT_FOUND') return jobIsHere // Its JobMaster may not have started yet.
+  return ERRORS[error.code].retry || error.code === 'INTERNAL'
+}
+
+export interface JobReportsOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The leader's JobMaster of this job; undefined while this TaskManager is not registered with a leader. */
+  jobMaster(jobId: string): JobMasterGateway | undefined
+  /** Whether a slot here still belongs to the job. */
+  jobIsHere(jobId: string): boolean
+}
+
+/** The shell: one outbox an attempt. */
+export class JobReports {
+  readonly #outboxes = new Map<string, Outbox>()
+  #reign = 0
+
+  constructor(private readonly options: JobReportsOptions) {}
+
+  report(jobId: string, attemptId: string, message: JobMessage): void {
+    if (!this.#outboxes.has(attemptId)) this.#outboxes.set(attemptId, createOutbox(jobId, this.#reign))
+    this.#step(attemptId, { kind: 'reported', message })
+  }
+  /** Registered with a leader, again or for the first time. `takeover`: it is another one than before. */
+  leaderChanged(takeover: boolean): void {
+    this.#reign++
+    for (const attemptId of [...this.#outboxes.keys()]) this.#step(attemptId, { kind: 'leader-changed', reign: this.#reign, takeover })
+  }
+  /** Reports of this attempt that nobody has acknowledged. */
+  unacknowledged(attemptId: string): number {
+    return this.#outboxes.get(attemptId)?.waiting.length ?? 0
+  }
+
+  #step(attemptId: string, event: OutboxEvent): void {
+    const before = this.#outboxes.get(attemptId)
+    if (!before) return
+    const { outbox, effects } = stepOutbox(before, event)
+    if (outbox.waiting.length === 0) this.#outboxes.delete(attemptId)
+    else this.#outboxes.set(attemptId, outbox)
+    for (const effect of effects) this.#perform(attemptId, outbox.jobId, effect)
+  }
+  #perform(attemptId: string, jobId: string, effect: OutboxEffect): void {
+    const { clock, logger, jobMaster, jobIsHere } = this.options
+    if (effect.kind === 'dropped') {
+      logger.warn('report to the JobMaster dropped', { attempt: attemptId, method: effect.message.method, error: effect.error })
+      return
+    }
+    const { reign } = effect
+    if (effect.kind === 'retry-after') {
+      clock.setTimer(effect.delayMs, () => this.#step(attemptId, { kind: 'retry-due', reign }), { unref: true })
+      return
+    }
+    const gateway = jobMaster(jobId)
+    if (!gateway) return // It is sent when the next leader has taken the registration.
+    call(gateway, effect.message).then(
+      () => this.#step(attemptId, { kind: 'acknowledged', reign }),
+      (error: unknown) => this.#step(attemptId, { kind: 'failed', reign, error, jobIsHere: jobIsHere(jobId) }),
+    )
+  }
+}
+
+function call(gateway: JobMasterGateway, { method, request }: JobMessage): Promise<unknown> {
+  return (gateway[method] as (request: unknown) => Promise<unknown>)(request)
+}

@@ -1,0 +1,56 @@
+import { type ResourceLimits, Worker } from 'node:worker_threads'
+import { FlottError } from '#core/errors.js'
+import type { FromSlotWorker, SlotWorker, SlotWorkerData, SlotWorkerHost, ToSlotWorker } from './protocol.js'
+
+const MEGABYTE = 1024 * 1024
+const YOUNG_GENERATION_MB = 64
+/** What a worker needs for itself, whatever its share. */
+const OLD_GENERATION_MB_MIN = 128
+
+/**
+ * A slot worker as a thread. The share of memory is a soft limit that the worker checks by itself; V8's limit is twice as much, so that
+ * it is met only by what grew between two checks.
+ */
+export class ThreadSlotWorkerHost implements SlotWorkerHost {
+  /** `entry`: the module that the thread runs. */
+  constructor(private readonly entry: URL = new URL('./entry.js', import.meta.url)) {}
+
+  start(data: SlotWorkerData, handlers: { onMessage(message: FromSlotWorker): void; onExit(cause: Error | undefined): void }): SlotWorker {
+    const worker = new Worker(this.entry, { workerData: data, resourceLimits: limitsOf(data.memoryBytes), name: 'slot worker' })
+    let cause: Error | undefined
+    let exited = false
+    worker.on('message', (message: FromSlotWorker) => {
+      if (!exited) handlers.onMessage(message)
+    })
+    worker.on('error', (error) => {
+      cause = causeOf(error, data.memoryBytes)
+    })
+    worker.on('exit', (code) => {
+      exited = true
+      handlers.onExit(cause ?? (code === 0 ? undefined : new FlottError('TASK_LOST', `the slot worker exited with code ${code}`)))
+    })
+    return {
+      post(message: ToSlotWorker, transfer: readonly ArrayBuffer[] = []) {
+        worker.postMessage(message, transfer)
+      },
+      async terminate() {
+        await worker.terminate()
+      },
+    }
+  }
+}
+
+export function limitsOf(memoryBytes: number): ResourceLimits {
+  return {
+    maxOldGenerationSizeMb: Math.max(OLD_GENERATION_MB_MIN, Math.ceil((2 * memoryBytes) / MEGABYTE)),
+    maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+  }
+}
+
+function causeOf(error: Error, memoryBytes: number): FlottError {
+  const outOfMemory = (error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY'
+  const text = outOfMemory
+    ? `the slot worker has outgrown twice its share of ${memoryBytes} bytes`
+    : `the slot worker died: ${error.message}`
+  return new FlottError(outOfMemory ? 'MEMORY_EXCEEDED' : 'TASK_LOST', text, { cause: error })
+}

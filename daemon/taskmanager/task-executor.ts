@@ -1,0 +1,442 @@
+/**
+ * The TaskManager's RPC endpoint: owns the slots, starts and ends attempts in their workers, and tells the leader what becomes of them.
+ * Every call of the leader may come twice. All decisions are taken in one synchronous turn, by the slot table, the attempt and the
+ * outbox steps; what they ask for is done here.
+ */
+
+import type { Clock } from '#core/clock.js'
+import { formatEpoch } from '#core/epoch.js'
+import { FlottError, serializeError } from '#core/errors.js'
+import { randomId } from '#core/ids.js'
+import type { Logger } from '#core/logger.js'
+import type { Random } from '#core/random.js'
+import type { Service } from '#core/service.js'
+import type { ExecutionState, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
+import type { HardwareDescription, SlotReport, TaskManagerRegistration } from '#protocol/gateways/resource-manager-gateway.js'
+import {
+  type ProcessMetrics,
+  type TaskExecutorGateway,
+  type TaskExecutorHeartbeat,
+  type TaskMetrics,
+  taskExecutorGateway,
+} from '#protocol/gateways/task-executor-gateway.js'
+import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { BlobTransfer } from '#protocol/ha/blobs.js'
+import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
+import { HeartbeatMonitor } from '#rpc/heartbeat.js'
+import { Mailbox } from '#rpc/mailbox.js'
+import type { CallContext, Endpoint, RpcNetwork } from '#rpc/rpc.js'
+import { createAttempt, isTerminal } from './attempt.js'
+import { Attempts } from './attempts.js'
+import { ChannelWiring } from './channel-wiring.js'
+import { ChunkTransfer } from './chunk-transfer.js'
+import type { RingOptions } from './exchange/ring.js'
+import type { JobArtifacts } from './job-artifacts.js'
+import { JobReports } from './job-reports.js'
+import { LeaderConnection } from './leader-connection.js'
+import type { NetworkEnvironment } from './network/network.js'
+import { createSlotTable, type SlotEvent, stepSlots, type TaskSlotTable } from './slots/task-slot-table.js'
+import type { FromSlotWorker, SlotWorkerHost, ToSlotWorker, WorkerTask } from './slotworker/protocol.js'
+import { SlotWorkers } from './slotworker/slot-workers.js'
+import { type TaskMessage, taskMessageOf } from './worker-messages.js'
+
+type Request<M extends keyof TaskExecutorGateway> = Parameters<TaskExecutorGateway[M]>[0]
+type Accepted = Promise<{ accepted: true }>
+const ACCEPTED = { accepted: true } as const
+const LEADERLESS_CHECK_MS = 1_000
+
+export interface TaskExecutorOptions {
+  readonly taskManagerId: string
+  /** Where other TaskManagers reach the data endpoint. */
+  readonly host: string
+  readonly dataPort: number
+  readonly slotCount: number
+  readonly managedBytes: number
+  readonly version: string
+  readonly hardware: HardwareDescription
+  readonly logLevel: string
+  readonly leaderlessTimeoutMs: number
+  readonly watchdogMs: number
+  readonly cancellationTimeoutMs: number
+  readonly ring?: RingOptions
+  readonly keepSpareWorker?: boolean
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly rpc: RpcNetwork
+  readonly retrieval: LeaderRetrieval
+  readonly network: NetworkEnvironment
+  readonly workerHost: SlotWorkerHost
+  readonly blobs: BlobTransfer
+  /** Absent where programs run in this process (simulation). */
+  artifacts?(leaderAddress: () => string | undefined): JobArtifacts
+  processMetrics(): ProcessMetrics
+  /** A line of the print sink. */
+  print(line: string): void
+}
+
+export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
+  readonly #mailbox: Mailbox
+  readonly #processId: string
+  readonly #attempts = new Attempts()
+  /** Attempts that their worker knows. */
+  readonly #posted = new Set<string>()
+  readonly #metrics = new Map<string, TaskMetrics>()
+  readonly #workers: SlotWorkers
+  readonly #wiring: ChannelWiring
+  readonly #reports: JobReports
+  readonly #leader: LeaderConnection
+  readonly #chunks: ChunkTransfer
+  readonly #artifacts: JobArtifacts | undefined
+  readonly #leadership: HeartbeatMonitor<void>
+  #slots: TaskSlotTable
+  #unregister: (() => void) | undefined
+
+  constructor(private readonly options: TaskExecutorOptions) {
+    const { clock, random, logger, taskManagerId, slotCount, managedBytes, rpc, retrieval, network, blobs } = options
+    this.#mailbox = new Mailbox((error) => logger.error('a turn of the TaskExecutor failed', { error }))
+    this.#processId = randomId(random)
+    this.#slots = createSlotTable(slotCount)
+    this.#workers = new SlotWorkers({
+      host: options.workerHost,
+      clock,
+      logger,
+      taskManagerId,
+      slotBytes: Math.floor(managedBytes / slotCount),
+      logLevel: options.logLevel,
+      watchdogMs: options.watchdogMs,
+      keepSpare: options.keepSpareWorker ?? true,
+      onMessage: (slotIndex, message) => this.#mailbox.run(() => this.#workerSaid(slotIndex, message)),
+      onExit: (slotIndex, cause) => this.#mailbox.run(() => this.#workerExited(slotIndex, cause)),
+    })
+    this.#wiring = new ChannelWiring({
+      taskManagerId,
+      network,
+      ...(options.ring ? { ring: options.ring } : {}),
+      doorbellOf: (slotIndex) => this.#doorbellOf(slotIndex),
+      onBroken: (attemptId, channel, cause) =>
+        this.#mailbox.run(() => this.#postTo(attemptId, { kind: 'channel-broken', attemptId, channel, cause: serializeError(cause) })),
+    })
+    this.#leader = new LeaderConnection({
+      clock,
+      random,
+      logger,
+      network: rpc,
+      retrieval,
+      registration: () => this.#registration(),
+      onRegistered: (takeover) => this.#mailbox.run(() => this.#reports.leaderChanged(takeover)),
+    })
+    this.#reports = new JobReports({
+      clock,
+      logger,
+      jobMaster: (jobId) => this.#leader.jobMaster(jobId),
+      jobIsHere: (jobId) => this.#slots.some((slot) => slot.jobId === jobId),
+    })
+    const leader = () => {
+      const info = this.#leader.registeredWith
+      return info && { address: info.rpcAddress, epoch: info.epoch }
+    }
+    this.#chunks = new ChunkTransfer({ blobs, clock, leader })
+    this.#artifacts = options.artifacts?.(() => leader()?.address)
+    this.#leadership = new HeartbeatMonitor({ clock, intervalMs: LEADERLESS_CHECK_MS, timeoutMs: options.leaderlessTimeoutMs })
+  }
+
+  async start(): Promise<void> {
+    this.#workers.start()
+    this.#unregister = this.options.rpc.endpoints.register(taskExecutorGateway, this)
+    this.#leader.start()
+    this.#leadership.start()
+    this.#watchLeadership()
+  }
+  /** Says goodbye to the leader, then ends all tasks. */
+  async stop(): Promise<void> {
+    this.#leadership.stop()
+    await this.#leader.stop('the TaskManager stops')
+    this.#unregister?.()
+    this.#mailbox.close()
+    await this.#workers.stop()
+    await this.#artifacts?.stop()
+  }
+
+  // Calls of the leader.
+
+  requestSlot(request: Request<'requestSlot'>): Accepted {
+    return this.#turn(() => {
+      this.#stepSlots({ kind: 'slot-requested', ...request })
+      return ACCEPTED
+    })
+  }
+  freeSlot({ allocationId, cause }: Request<'freeSlot'>): Accepted {
+    return this.#turn(() => {
+      this.#free(allocationId, new FlottError('TASK_LOST', `the slot was freed: ${cause}`))
+      return ACCEPTED
+    })
+  }
+  submitTasks(deployment: TaskDeployment): Accepted {
+    return this.#turn(() => {
+      const { jobId } = deployment.jobGraph
+      const tasks = deployment.tasks.filter(({ attemptId }) => !this.#attempts.get(attemptId))
+      const events = tasks.map(({ slotIndex, allocationId }) => ({ kind: 'tasks-submitted', slotIndex, allocationId, jobId }) as const)
+      this.#stepSlots(...events)
+      for (const task of tasks) this.#attempts.add(createAttempt(jobId, task, deployment.deployment.deploymentNumber))
+      if (tasks.length > 0) void this.#deploy(deployment, tasks)
+      return ACCEPTED
+    })
+  }
+  cancelTasks({ attemptIds }: Request<'cancelTasks'>): Accepted {
+    return this.#turn(() => {
+      for (const attemptId of attemptIds) this.#cancel(attemptId)
+      return ACCEPTED
+    })
+  }
+  failTasks({ attemptIds, cause }: Request<'failTasks'>): Accepted {
+    return this.#turn(() => {
+      for (const attemptId of attemptIds)
+        if (this.#posted.has(attemptId)) this.#postTo(attemptId, { kind: 'fail', attemptIds: [attemptId], cause })
+        else this.#enter(attemptId, 'FAILED', { error: cause })
+      return ACCEPTED
+    })
+  }
+  triggerCheckpoint(request: Request<'triggerCheckpoint'>, { epoch }: CallContext): Accepted {
+    return this.#turn(() => {
+      const { jobId: _, attemptIds, ...trigger } = request
+      for (const attemptId of attemptIds) this.#attempts.apply(attemptId, { kind: 'checkpoint-triggered', ...trigger })
+      this.#postEach(attemptIds, (ids) => ({ kind: 'trigger-checkpoint', ...trigger, epoch: formatEpoch(epoch), attemptIds: ids }))
+      return ACCEPTED
+    })
+  }
+  notifyCheckpointComplete({ checkpointId, attemptIds }: Request<'notifyCheckpointComplete'>): Accepted {
+    return this.#turn(() => {
+      for (const attemptId of attemptIds) this.#attempts.apply(attemptId, { kind: 'checkpoint-completed', checkpointId })
+      this.#postEach(attemptIds, (ids) => ({ kind: 'checkpoint-complete', checkpointId, attemptIds: ids }))
+      return ACCEPTED
+    })
+  }
+  notifyCheckpointAborted({ checkpointId, attemptIds }: Request<'notifyCheckpointAborted'>): Accepted {
+    return this.#turn(() => {
+      for (const attemptId of attemptIds) this.#attempts.apply(attemptId, { kind: 'checkpoint-aborted', checkpointId })
+      this.#postEach(attemptIds, (ids) => ({ kind: 'checkpoint-aborted', checkpointId, attemptIds: ids }))
+      return ACCEPTED
+    })
+  }
+  sendOperatorEvents({ attemptId, operatorId, events }: Request<'sendOperatorEvents'>): Accepted {
+    return this.#turn(() => {
+      const attempt = this.#attempts.get(attemptId)
+      if (!attempt || isTerminal(attempt.state)) throw new FlottError('TASK_LOST', `${attemptId} does not run here`)
+      this.#attempts.apply(attemptId, { kind: 'events-received', operatorId, events })
+      this.#postTo(attemptId, { kind: 'operator-events', attemptId, operatorId, events })
+      return ACCEPTED
+    })
+  }
+  heartbeat(): Promise<TaskExecutorHeartbeat> {
+    return this.#turn(() => {
+      this.#leader.alive()
+      for (const slot of this.#slots) if (slot.state === 'ACTIVE') this.#workers.post(slot.slotIndex, { kind: 'report-metrics' })
+      const metrics = Object.fromEntries(this.#metrics)
+      return { slots: this.#slotReports(), attempts: this.#attempts.reports(), metrics, process: this.options.processMetrics() }
+    })
+  }
+
+  #turn<T>(turn: () => T): Promise<T> {
+    return this.#mailbox.call(turn)
+  }
+
+  // Deployment.
+
+  async #deploy(deployment: TaskDeployment, tasks: readonly TaskDeploymentDescriptor[]): Promise<void> {
+    let artifactDirectory: string | undefined
+    try {
+      artifactDirectory = await this.#artifacts?.acquire(deployment.jobGraph)
+    } catch (error) {
+      return this.#mailbox.run(() => this.#failAll(tasks, error))
+    }
+    this.#mailbox.run(() => {
+      const wanted = tasks.filter(({ attemptId }) => this.#attempts.get(attemptId)?.state === 'DEPLOYING')
+      try {
+        const { jobGraph, deployment: record } = deployment
+        const job = { jobGraph, deployment: record, ...(artifactDirectory === undefined ? {} : { artifactDirectory }) }
+        for (const { slotIndex } of wanted) this.#doorbellOf(slotIndex) // Its worker may have died meanwhile.
+        for (const [slotIndex, workerTasks] of this.#wire(deployment, wanted)) {
+          for (const { descriptor } of workerTasks) this.#posted.add(descriptor.attemptId)
+          this.#workers.post(slotIndex, { kind: 'deploy', job, tasks: workerTasks })
+        }
+      } catch (error) {
+        this.#failAll(wanted, error)
+      }
+    })
+  }
+  #wire(deployment: TaskDeployment, tasks: readonly TaskDeploymentDescriptor[]): Map<number, WorkerTask[]> {
+    const bySlot = new Map<number, WorkerTask[]>()
+    for (const task of tasks) {
+      const workerTask = this.#wiring.wire(deployment, task)
+      bySlot.set(task.slotIndex, [...(bySlot.get(task.slotIndex) ?? []), workerTask])
+    }
+    return bySlot
+  }
+  #failAll(tasks: readonly TaskDeploymentDescriptor[], error: unknown): void {
+    for (const { attemptId } of tasks) this.#end(attemptId, error)
+  }
+  #cancel(attemptId: string): void {
+    if (!this.#posted.has(attemptId)) return void this.#enter(attemptId, 'CANCELED')
+    const attempt = this.#attempts.apply(attemptId, { kind: 'cancel-requested' })
+    if (!attempt) return
+    this.#postTo(attemptId, { kind: 'cancel', attemptIds: [attemptId] })
+    const { cancellationTimeoutMs, clock } = this.options
+    clock.setTimer(cancellationTimeoutMs, () => this.#mailbox.run(() => this.#cancellationTimedOut(attemptId)), { unref: true })
+  }
+  #cancellationTimedOut(attemptId: string): void {
+    const attempt = this.#attempts.get(attemptId)
+    if (!attempt || isTerminal(attempt.state)) return
+    const text = `${attemptId} did not end within ${this.options.cancellationTimeoutMs} ms of its cancellation`
+    this.#workers.discard(attempt.descriptor.slotIndex, new FlottError('TASK_LOST', text))
+  }
+
+  // What becomes of attempts.
+
+  /** The first report of a state that is news; terminal states are final. */
+  #enter(attemptId: string, state: ExecutionState, details: Omit<TaskExecutionReport, 'attemptId' | 'state'> = {}): void {
+    const attempt = this.#attempts.apply(attemptId, { kind: 'state-reported', state })
+    if (!attempt) return
+    this.#reports.report(attempt.jobId, attemptId, { method: 'updateTaskExecutionState', request: { attemptId, state, ...details } })
+    if (!isTerminal(state)) return
+    this.options.logger.info('attempt ended', { attempt: attemptId, state, error: details.error?.message })
+    this.#posted.delete(attemptId)
+    this.#metrics.delete(attemptId)
+    this.#wiring.release(attemptId, state === 'FINISHED')
+  }
+  /** The TaskManager itself ends it: CANCELED where that was asked for, else FAILED. */
+  #end(attemptId: string, cause: unknown): void {
+    const canceling = this.#attempts.get(attemptId)?.state === 'CANCELING'
+    if (canceling) this.#enter(attemptId, 'CANCELED')
+    else this.#enter(attemptId, 'FAILED', { error: serializeError(cause) })
+  }
+  #free(allocationId: string, cause: FlottError): void {
+    const slot = this.#slots.find((s) => s.allocationId === allocationId)
+    const attempts = this.#attempts.of(allocationId)
+    for (const { descriptor } of attempts) this.#end(descriptor.attemptId, cause)
+    this.#stepSlots({ kind: 'slot-freed', allocationId })
+    for (const { descriptor } of attempts) {
+      this.#wiring.release(descriptor.attemptId, false)
+      this.#attempts.forget(descriptor.attemptId)
+    }
+    const jobId = slot?.jobId
+    if (jobId !== undefined && !this.#slots.some((s) => s.jobId === jobId && s.state !== 'RELEASING')) void this.#artifacts?.release(jobId)
+  }
+
+  // Slots and workers.
+
+  /** All events, or none when one is refused. */
+  #stepSlots(...events: readonly SlotEvent[]): void {
+    const effects = []
+    let slots = this.#slots
+    for (const event of events) {
+      const step = stepSlots(slots, event)
+      slots = step.slots
+      effects.push(...step.effects)
+    }
+    this.#slots = slots
+    for (const effect of effects) {
+      if (effect.kind === 'assign-worker') this.#workers.assign(effect.slotIndex)
+      else if (effect.kind === 'discard-worker') this.#discard(effect.slotIndex)
+      else this.#reportSlots()
+    }
+  }
+  #discard(slotIndex: number): void {
+    if (this.#workers.doorbellOf(slotIndex)) this.#workers.discard(slotIndex)
+    else this.#stepSlots({ kind: 'worker-exited', slotIndex }) // It had died before.
+  }
+  #doorbellOf(slotIndex: number): SharedArrayBuffer {
+    const doorbell = this.#workers.doorbellOf(slotIndex)
+    if (!doorbell) throw new FlottError('SLOT_NOT_AVAILABLE', `slot ${slotIndex} has no worker`)
+    return doorbell
+  }
+  #workerExited(slotIndex: number, cause: FlottError | undefined): void {
+    const allocationId = this.#slots[slotIndex]?.allocationId
+    const loss = cause ?? new FlottError('TASK_LOST', 'the slot worker was discarded')
+    if (cause) this.options.logger.error('slot worker lost', { slot: slotIndex, error: cause })
+    this.#stepSlots({ kind: 'worker-exited', slotIndex })
+    if (allocationId === undefined) return
+    for (const { descriptor } of this.#attempts.of(allocationId))
+      if (this.#posted.has(descriptor.attemptId)) this.#end(descriptor.attemptId, loss)
+  }
+  #workerSaid(slotIndex: number, said: FromSlotWorker): void {
+    const { logger, print } = this.options
+    if (said.kind === 'task-state') {
+      const { kind: _, attemptId, state, ...details } = said
+      this.#enter(attemptId, state, details)
+    } else if (said.kind === 'put-chunk') {
+      this.#chunks.put(said.request, said.blob, said.bytes, (answer) => this.#workers.post(slotIndex, answer))
+    } else if (said.kind === 'get-chunk') {
+      this.#chunks.get(said.request, said.blob, (answer, transfer) => this.#workers.post(slotIndex, answer, transfer))
+    } else if (said.kind === 'metrics') {
+      for (const [attemptId, metrics] of Object.entries(said.tasks)) if (this.#posted.has(attemptId)) this.#metrics.set(attemptId, metrics)
+    } else if (said.kind === 'print') print(said.line)
+    else if (said.kind === 'log') logger[said.level](said.text, { slot: slotIndex, ...said.fields })
+    else this.#forward(taskMessageOf(said))
+  }
+  #forward(told: TaskMessage | undefined): void {
+    const attempt = told && this.#attempts.get(told.attemptId)
+    if (!attempt) return
+    if (told.event) this.#attempts.apply(told.attemptId, told.event)
+    this.#reports.report(attempt.jobId, told.attemptId, told.message)
+  }
+  #postTo(attemptId: string, message: ToSlotWorker): void {
+    const attempt = this.#attempts.get(attemptId)
+    if (attempt && this.#posted.has(attemptId)) this.#workers.post(attempt.descriptor.slotIndex, message)
+  }
+  /** One message a slot, with the attempts that run there. */
+  #postEach(attemptIds: readonly string[], message: (attemptIds: readonly string[]) => ToSlotWorker): void {
+    const bySlot = new Map<number, string[]>()
+    for (const attemptId of attemptIds) {
+      const attempt = this.#attempts.get(attemptId)
+      if (!attempt || !this.#posted.has(attemptId)) continue
+      const { slotIndex } = attempt.descriptor
+      bySlot.set(slotIndex, [...(bySlot.get(slotIndex) ?? []), attemptId])
+    }
+    for (const [slotIndex, ids] of bySlot) this.#workers.post(slotIndex, message(ids))
+  }
+
+  // The leader.
+
+  #registration(): TaskManagerRegistration {
+    const { taskManagerId, host, dataPort, hardware, version, managedBytes, slotCount } = this.options
+    return {
+      taskManagerId,
+      processId: this.#processId,
+      host,
+      dataPort,
+      hardware,
+      version,
+      slots: this.#slotReports(),
+      memory: { managedBytes, slotBytes: Math.floor(managedBytes / slotCount) },
+      attempts: this.#attempts.reports(),
+    }
+  }
+  #slotReports(): readonly SlotReport[] {
+    return this.#slots
+  }
+  #reportSlots(): void {
+    const { taskManagerId, logger } = this.options
+    this.#leader.resourceManager?.reportSlots({ taskManagerId, slots: this.#slotReports() }).catch((error: unknown) => {
+      logger.debug('slots not reported; the next heartbeat tells them', { error })
+    })
+  }
+  /** Neither leader nor ZooKeeper for too long: nobody can tell whether the tasks are still wanted, they end. */
+  #watchLeadership(): void {
+    const { retrieval } = this.options
+    const sighted = () => this.#leader.registeredWith !== undefined || (retrieval.connected ?? retrieval.current !== undefined)
+    this.#leadership.watch('leadership', {
+      request: async () => {
+        if (!sighted()) throw new FlottError('LEADER_UNKNOWN', 'neither leader nor ZooKeeper')
+      },
+      onTimeout: (silentMs) => {
+        this.#mailbox.run(() => this.#leaderless(silentMs))
+        this.#watchLeadership()
+      },
+    })
+  }
+  #leaderless(silentMs: number): void {
+    const cause = new FlottError('LEADER_UNKNOWN', `neither leader nor ZooKeeper for ${Math.round(silentMs)} ms`)
+    for (const { allocationId } of this.#slots) if (allocationId !== undefined) this.#free(allocationId, cause)
+  }
+}
