@@ -85,16 +85,19 @@ export interface CheckpointCoordinatorApi {
 
 /** The enumerators of a job's sources. User code: it runs in a limited worker, never in the JobManager's main thread. */
 export interface SourceCoordinatorsApi {
-  /** Fresh, or from the snapshots in a manifest. */
-  start(coordinators: Readonly<Record<string, CoordinatorState>> | undefined): Promise<void>
+  /**
+   * Fresh, or from the snapshots in a manifest; anew at each restart of the whole job. After a takeover: with the reports of all attempts
+   * that are adopted, so that no split that one of them holds is handed out again.
+   */
+  start(coordinators: Readonly<Record<string, CoordinatorState>> | undefined, adopted?: readonly AttemptReport[]): Promise<void>
   handleReaderEvent(attemptId: string, operatorId: string, reader: number, event: ReaderEvent): void
-  /** After a takeover, once started from the newest checkpoint: running readers go on with what they hold. */
-  adopt(attempts: readonly AttemptReport[]): void
   /** An attempt is gone. What it received since the checkpoint that its successor is restored from goes back when that one registers. */
   readerFailed(operatorId: string, reader: number): void
   /** Encodes all enumerators for a checkpoint, with the assignment number covered per reader. */
   snapshot(checkpointId: number): Promise<Readonly<Record<string, CoordinatorState>>>
   notifyCheckpointComplete(checkpointId: number): void
+  /** Values of custom accumulators, by name and in order of subtasks, merged by the user's function where the program has it, else undefined. */
+  mergeAccumulators(values: Readonly<Record<string, readonly unknown[]>>): Promise<Readonly<Record<string, unknown>>>
   close(): Promise<void>
 }
 /** How events leave the coordinators: to the attempt that currently is that reader, numbered, in order, repeated until accepted. */
