@@ -5,22 +5,20 @@ export interface MergedAccumulator {
   /** The intermediate value, merged over subtasks. Of a custom one whose merge function is not at hand: the values, one a subtask. */
   readonly value: unknown
 }
+export type MergedAccumulators = Readonly<Record<string, MergedAccumulator>>
 type Snapshots = Readonly<Record<string, AccumulatorSnapshot>>
 /** Calls the user's merge functions, in a worker (SourceCoordinatorsApi.mergeAccumulators). */
 export type MergeCustom = (values: Readonly<Record<string, readonly unknown[]>>) => Promise<Readonly<Record<string, unknown>>>
 
 /** By name, merged over the subtasks in their order. What is of a kind that the engine knows needs no user code. */
-export function mergeAccumulators(subtasks: readonly Snapshots[]): Readonly<Record<string, MergedAccumulator>> {
+export function mergeAccumulators(subtasks: readonly Snapshots[]): MergedAccumulators {
   const merged: Record<string, MergedAccumulator> = {}
   for (const [name, { kind, values }] of collect(subtasks)) merged[name] = { type: kind, value: mergeValues(kind, values) }
   return merged
 }
 
 /** The same, with custom ones merged by the user's functions. For the result of a job. */
-export async function mergeAllAccumulators(
-  subtasks: readonly Snapshots[],
-  mergeCustom: MergeCustom,
-): Promise<Readonly<Record<string, MergedAccumulator>>> {
+export async function mergeAllAccumulators(subtasks: readonly Snapshots[], mergeCustom: MergeCustom): Promise<MergedAccumulators> {
   const merged = mergeAccumulators(subtasks)
   const custom = [...collect(subtasks)].filter(([, { kind }]) => kind === 'custom')
   if (custom.length === 0) return merged
