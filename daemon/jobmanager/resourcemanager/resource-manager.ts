@@ -185,9 +185,8 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     taskManager.last = heartbeat
     this.#slotsReported(taskManagerId, heartbeat.slots)
     for (const [jobId, owner] of this.#jobMasters) {
-      const mine = (report: { jobId?: string }) => report.jobId === jobId
-      const attempts = heartbeat.attempts.filter(mine)
-      owner.heartbeatReceived({ taskManagerId, sentMs, attempts, metrics: heartbeat.metrics, slots: heartbeat.slots.filter(mine) })
+      const attempts = heartbeat.attempts.filter((attempt) => attempt.jobId === jobId)
+      owner.heartbeatReceived({ taskManagerId, sentMs, attempts, metrics: heartbeat.metrics })
     }
   }
 
@@ -195,6 +194,11 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     const taskManager = this.#taskManagers.get(taskManagerId)
     if (taskManager) taskManager.slots = slots
     this.#take({ kind: 'slots-reported', taskManagerId, slots })
+    for (const [jobId, owner] of this.#jobMasters)
+      owner.slotsReported(
+        taskManagerId,
+        slots.filter((slot) => slot.jobId === jobId),
+      )
   }
 
   #lost(taskManagerId: string, cause: string): void {

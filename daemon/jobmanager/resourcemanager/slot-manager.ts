@@ -166,7 +166,7 @@ class Draft {
 
   confirm(allocationId: string): void {
     const found = this.#find(allocationId)
-    if (!found || found.slot.state !== 'REQUESTED') return
+    if (found?.slot.state !== 'REQUESTED') return
     this.#set(found.taskManagerId, { ...found.slot, state: 'ALLOCATED' })
     this.#request(allocationId, (request) => ({ ...request, slot: { ...request.slot!, confirmed: true } }))
     for (const batch of this.batches.filter((b) => b.requests.every((r) => r.slot?.confirmed))) {
@@ -183,7 +183,7 @@ class Draft {
   /** Whether the slot is free only a report can say; the request looks for another one. */
   refuse(allocationId: string): void {
     const found = this.#find(allocationId)
-    if (!found || found.slot.state !== 'REQUESTED') return
+    if (found?.slot.state !== 'REQUESTED') return
     this.#set(found.taskManagerId, { ...found.slot, state: 'RELEASING' })
     this.#free(found.taskManagerId, allocationId, 'the allocation failed')
     this.#request(allocationId, ({ allocationId, group }) => ({ allocationId, group }))

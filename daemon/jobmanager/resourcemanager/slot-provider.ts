@@ -37,14 +37,15 @@ export interface SlotOwner {
   slotLost(allocationId: string, cause: string): void
   /** What a TaskManager reports of this job when it registers. Returns the allocations that the job goes on with; all others are freed. */
   taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string>
+  /** The slots that a TaskManager still holds for this job. */
+  slotsReported(taskManagerId: string, slots: readonly SlotReport[]): void
   taskManagerLost(taskManagerId: string, cause: Error): void
-  /** The job's part of a heartbeat's answer, and the slots that the TaskManager still holds for the job. */
+  /** The job's part of a heartbeat's answer. */
   heartbeatReceived(heartbeat: {
     readonly taskManagerId: string
     /** When the heartbeat was asked for (Clock.monotonicMs). */
     readonly sentMs: number
     readonly attempts: readonly AttemptReport[]
     readonly metrics: Readonly<Record<string, TaskMetrics>>
-    readonly slots: readonly SlotReport[]
   }): void
 }
