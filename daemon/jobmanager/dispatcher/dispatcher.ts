@@ -253,10 +253,9 @@ export class Dispatcher implements DispatcherGateway {
     const terminal = { status: 'FAILED' as const, endTime: clock.now() }
     const failure = serializeError(new FlottError('JOB_FAILED', `the job can not be started: ${(cause as Error).message}`, { cause }))
     const bare = { fact: { ...fact, terminal }, details: undefined, collected: undefined }
-    const jobGraph = await this.#loadJobGraph(fact).catch(() => emptyGraph(fact))
-    const withGraph = { get: async () => Buffer.from(JSON.stringify(jobGraph)) } as unknown as ReplicatedBlobStore
+    const jobGraph = await loadJobGraph(blobs, fact).catch(() => emptyGraph(fact))
     const details: JobDetails = {
-      ...(await completedDetails(bare, withGraph)),
+      ...bareDetails(bare, jobGraph),
       failure,
       exceptions: [{ error: failure, timestamp: terminal.endTime }],
     }

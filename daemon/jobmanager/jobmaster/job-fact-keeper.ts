@@ -15,7 +15,6 @@ export class JobFactKeeper {
     private readonly reign: Reign,
     private readonly clock: Clock,
     current: Versioned<JobFact>,
-    private readonly onConfirmed: (fact: JobFact) => void = () => {},
   ) {
     this.#confirmed = current
   }
@@ -43,7 +42,6 @@ export class JobFactKeeper {
       const version = await this.#set(this.reign.facts, next)
       if (version !== undefined) {
         this.#confirmed = { value: next, version }
-        this.onConfirmed(next)
         return next
       }
       await sleep(this.clock, RETRY_MS, this.reign.signal)

@@ -25,6 +25,7 @@ import type { Reign } from '#protocol/ha/leadership.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { Endpoint } from '#rpc/rpc.js'
 import type { GrantedSlot, SlotOwner, SlotProvider, TaskManagerInfo } from '../resourcemanager/slot-provider.js'
+import { mergeAccumulators, mergeAllAccumulators } from './accumulators.js'
 import { CollectedResults } from './collected-results.js'
 import { EventSender } from './event-sender.js'
 import { ExecutionGraph, type ExecutionVertex } from './executiongraph/execution-graph.js'
@@ -116,7 +117,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.signal = AbortSignal.any([reign.signal, this.#ending.signal])
     this.collected = new CollectedResults(settings.checkpointing)
     this.#mailbox = new Mailbox((error) => this.#turnFailed(error))
-    this.#keeper = new JobFactKeeper(reign, clock, fact, ({ checkpoints }) => this.#factConfirmed(checkpoints))
+    this.#keeper = new JobFactKeeper(reign, clock, fact)
     this.#graph = new ExecutionGraph(jobGraph, fact.value.attemptNumber + 1, () => clock.now())
     const { count, state } = fact.value.restarts
     this.#scheduler = new Scheduler(this.#graph, settings.restartStrategy, this.#port(), { count, state: restartStateOf(state) })
@@ -304,8 +305,6 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
         this.logger.warn('tasks are stopped', { regions: regions.length, wholeJob, cause })
         this.#checkpoints.stopTriggering(cause)
         this.#deployer.regionsStopped(regions, wholeJob)
-        const gone = new Set(regions.flatMap((region) => this.#graph.regions[region]!.map((vertex) => vertex.execution.attempt)))
-        this.collected.attemptsGone((attemptId) => gone.has(attemptId))
       },
       taskFinished: (attemptId) => this.#checkpoints.executionFinished(attemptId),
       ended: (status, failure) => void this.#end(status, failure),
@@ -347,13 +346,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   /** The end: results first, then the one step of the fact, then the slots, then whoever asks. */
   async #end(status: 'FINISHED' | 'FAILED' | 'CANCELED', failure: Error | undefined): Promise<void> {
     this.logger.info('the job ends', { status, ...(failure ? { error: failure } : {}) })
-    if (status === 'FINISHED') this.collected.finished()
     this.#slotTimer?.cancel()
     this.#reconciliationTimer?.cancel()
     const checkpoints = this.#checkpoints.statistics()
+    const accumulators = await this.#mergedAccumulators()
     await this.#closeCoordinators()
     const endTime = this.#scheduler.timestamps[status]!
-    const details = { ...detailsOf({ ...this.#described(), status }), checkpoints }
+    const details = { ...detailsOf({ ...this.#described(), status }), checkpoints, accumulators }
     while (!this.options.reign.signal.aborted) {
       try {
         const blobs = await storeEndedJob(this.blobs, details)
@@ -372,6 +371,16 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     }
   }
 
+  /** As far as user code can be asked; what it can not merge stays a list. */
+  async #mergedAccumulators(): Promise<JobDetails['accumulators']> {
+    const subtasks = this.#graph.vertices.map((vertex) => vertex.accumulators)
+    try {
+      return await mergeAllAccumulators(subtasks, (values) => this.#sources.mergeAccumulators(values))
+    } catch (error) {
+      this.logger.warn('custom accumulators not merged', { error })
+      return mergeAccumulators(subtasks)
+    }
+  }
   async #closeCoordinators(): Promise<void> {
     if (this.#coordinatorsClosed) return
     this.#coordinatorsClosed = true
@@ -395,10 +404,6 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       status: this.#shownStatus,
       waitingFor: isEnding(status) ? undefined : waitingFor,
     }
-  }
-  #factConfirmed(checkpoints: JobFact['checkpoints']): void {
-    const newest = checkpoints.at(-1)
-    if (newest) this.run(() => this.collected.checkpointCompleted(newest.id))
   }
   #isCurrent(attemptId: string): boolean {
     const vertex = this.#graph.byAttempt(attemptId)

@@ -180,12 +180,18 @@ export class Deployer {
       const attemptIds = tasks.map((vertex) => vertex.execution.attempt)
       const taskManager = context.taskManager(taskManagerId)
       if (!taskManager) continue
-      taskManager.cancelTasks({ jobId: context.jobGraph.jobId, attemptIds }).catch((error: unknown) =>
-        context.run(() => {
-          context.logger.warn('tasks not cancelled yet', { taskManagerId, error: serializeError(error) })
-          const waiting = tasks.filter((vertex, i) => vertex.execution.attempt === attemptIds[i] && !vertex.ended)
-          if (waiting.length > 0) this.#later(() => this.cancel(waiting))
-        }),
+      const waiting = () => tasks.filter((vertex, i) => vertex.execution.attempt === attemptIds[i] && !vertex.ended)
+      taskManager.cancelTasks({ jobId: context.jobGraph.jobId, attemptIds }).then(
+        () =>
+          context.run(() => {
+            // A task that it never had is not reported: the next heartbeat tells.
+            for (const vertex of waiting()) vertex.submittedMs ??= context.clock.monotonicMs()
+          }),
+        (error: unknown) =>
+          context.run(() => {
+            context.logger.warn('tasks not cancelled yet', { taskManagerId, error: serializeError(error) })
+            if (waiting().length > 0) this.#later(() => this.cancel(waiting()))
+          }),
       )
     }
   }
