@@ -25,6 +25,7 @@ import type { JobMasterSettings } from '../jobmaster/job-master-settings.js'
 import { endedFact, storeEndedJob } from '../jobmaster/job-result.js'
 import type { ResourceManager } from '../resourcemanager/resource-manager.js'
 import {
+  bareDetails,
   type CompletedJob,
   CompletedJobs,
   type CompletedJobsOptions,
