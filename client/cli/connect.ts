@@ -1,0 +1,59 @@
+/** How the CLI finds its cluster: -m, else the leader in ZooKeeper, else rest.address and rest.port. */
+import { join } from 'node:path'
+import { type Clock, systemClock } from '#core/clock.js'
+import { type LoadedConfig, loadConfig } from '#core/config/load-config.js'
+import { OPTIONS, type OptionKey } from '#core/config/options.js'
+import { silentLogger } from '#core/logger.js'
+import { leaderAddresses, type RestAddresses, staticAddresses } from '../submit/rest-addresses.js'
+import { RestClusterClient } from '../submit/rest-cluster-client.js'
+import type { Terminal } from './terminal.js'
+
+export interface ClusterOptions {
+  readonly jobmanager?: string | undefined
+  readonly zookeeperNamespace?: string | undefined
+  readonly dynamic: readonly string[]
+}
+
+export function loadClientConfig(options: ClusterOptions): LoadedConfig {
+  const confDir = process.env['FLOTT_CONF_DIR'] ?? join(process.env['FLOTT_HOME'] ?? process.cwd(), 'conf')
+  const namespace = options.zookeeperNamespace === undefined ? [] : [`high-availability.cluster-id=${options.zookeeperNamespace}`]
+  return loadConfig({ confDir, env: process.env, dynamic: [...options.dynamic, ...namespace] })
+}
+
+/** The settings among these that are a job's. */
+export function jobSettings(settings: Readonly<Partial<Record<OptionKey, string>>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => OPTIONS[key as OptionKey].scope === 'job'))
+}
+
+export async function connectToCluster(options: ClusterOptions, { config }: LoadedConfig, terminal: Terminal): Promise<RestClusterClient> {
+  const addresses = await addressesOf(options, config, systemClock)
+  return new RestClusterClient({
+    addresses,
+    retry: {
+      attempts: config['rest.retry.max-attempts'],
+      firstDelayMs: 100,
+      maxDelayMs: config['rest.retry.delay'],
+    },
+    onTrouble: troubleReporter(terminal),
+  })
+}
+
+async function addressesOf(options: ClusterOptions, config: LoadedConfig['config'], clock: Clock): Promise<RestAddresses> {
+  if (options.jobmanager !== undefined) return staticAddresses(options.jobmanager)
+  if (config['high-availability.type'] !== 'zookeeper') return staticAddresses(`${config['rest.address']}:${config['rest.port']}`)
+  // Loaded only here: it is native, and most commands do without.
+  const { zookeeperLeaderRetrieval } = await import('#ha/zookeeper/leader-retrieval-of.js')
+  const retrieval = zookeeperLeaderRetrieval(config, clock, silentLogger)
+  await retrieval.start()
+  return leaderAddresses(retrieval, config['rest.connection-timeout'])
+}
+
+/** A change of leader is one line when it begins and one when it is over. */
+function troubleReporter(terminal: Terminal): (trouble: Error | undefined) => void {
+  let troubled = false
+  return (trouble) => {
+    if ((trouble !== undefined) === troubled) return
+    troubled = trouble !== undefined
+    terminal.note(trouble ? `The cluster does not answer (${trouble.message.split('\n')[0]}); trying again.` : 'The cluster answers again.')
+  }
+}

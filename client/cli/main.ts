@@ -1,0 +1,238 @@
+#!/usr/bin/env node
+/** The command line. Data on stdout, messages on stderr; exit codes are in exit-codes.ts. */
+import { readFileSync } from 'node:fs'
+import yargs, { type Argv } from 'yargs'
+import { systemClock } from '#core/clock.js'
+import { isOptionKey, KNOWN_KEYS } from '#core/config/load-config.js'
+import { nearest } from '#core/config/nearest.js'
+import { printConfigYaml, printOptionsMarkdown } from '#core/config/print-options.js'
+import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
+import { isId } from '#core/ids.js'
+import { graphOfProgram, type ProgramOptions } from '../submit/program-runner.js'
+import type { RestClusterClient } from '../submit/rest-cluster-client.js'
+import { cancel } from './cancel.js'
+import { splitCommandLine, spreadDynamic } from './command-line.js'
+import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig } from './connect.js'
+import { EXIT, exitCodeOf } from './exit-codes.js'
+import { list } from './list.js'
+import { namingProgram, refuseMissing, run, stackOf } from './run.js'
+import { status } from './status.js'
+import { processTerminal } from './terminal.js'
+
+const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'config']
+const terminal = processTerminal()
+const { own, programArgs } = splitCommandLine(process.argv.slice(2))
+
+interface CommonArguments {
+  readonly jobmanager?: string | undefined
+  readonly zookeeperNamespace?: string | undefined
+  readonly D?: readonly string[] | undefined
+  readonly json: boolean
+  readonly parallelism?: number | undefined
+}
+
+/** An option given twice: the last one counts. */
+function last<V>(value: V | readonly V[]): V {
+  return Array.isArray(value) ? (value.at(-1) as V) : (value as V)
+}
+function common<T>(command: Argv<T>) {
+  return command
+    .option('jobmanager', {
+      alias: 'm',
+      type: 'string',
+      requiresArg: true,
+      coerce: last<string | undefined>,
+      describe: 'REST address: host:port or a URL, or several with commas',
+    })
+    .option('zookeeperNamespace', {
+      alias: 'z',
+      type: 'string',
+      requiresArg: true,
+      coerce: last<string | undefined>,
+      describe: 'Over high-availability.cluster-id',
+    })
+    .option('D', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      requiresArg: true,
+      describe: 'key=value: a configuration key, over conf/config.yaml',
+    })
+    .option('json', { type: 'boolean', default: false, describe: 'Machine-readable output on stdout' })
+}
+function parallelism<T>(command: Argv<T>) {
+  return command
+    .option('parallelism', {
+      alias: 'p',
+      type: 'number',
+      requiresArg: true,
+      coerce: last<number | undefined>,
+      describe: 'Over parallelism.default',
+    })
+    .check(({ parallelism: p }) => {
+      if (p !== undefined && !(Number.isInteger(p) && p > 0))
+        throw new FlottError('INVALID_ARGUMENT', '--parallelism (-p) expects a whole number above 0')
+      return true
+    })
+}
+function clusterOptions(argv: CommonArguments): ClusterOptions {
+  return { jobmanager: argv.jobmanager, zookeeperNamespace: argv.zookeeperNamespace, dynamic: argv.D ?? [] }
+}
+async function withCluster(argv: CommonArguments, use: (client: RestClusterClient) => Promise<number | void>): Promise<number> {
+  const client = await connectToCluster(clusterOptions(argv), loadClientConfig(clusterOptions(argv)), terminal)
+  try {
+    return (await use(client)) ?? EXIT.OK
+  } finally {
+    await client.close()
+  }
+}
+function programOptions(argv: CommonArguments & { file: string }): ProgramOptions {
+  const { explicit } = loadClientConfig(clusterOptions(argv))
+  const given = Object.fromEntries((argv.D ?? []).map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]))
+  const overrides = jobSettings(given)
+  if (argv.parallelism !== undefined) overrides['parallelism.default'] = String(argv.parallelism)
+  return { file: argv.file, args: programArgs, defaults: jobSettings(explicit), overrides }
+}
+function jobIdOf(text: string): string {
+  if (!isId(text)) throw new FlottError('INVALID_ARGUMENT', `'${text}' is not a job id: 32 hex digits`)
+  return text
+}
+
+let exitCode: Promise<number> = Promise.resolve(EXIT.OK)
+const parser = yargs(spreadDynamic(own))
+  .scriptName('flott')
+  .parserConfiguration({
+    'short-option-groups': false,
+    'dot-notation': false,
+    'parse-positional-numbers': false,
+  })
+  .usage('$0 <action> [options]\n\nRuns programs on a Flott cluster and looks after them.')
+  .command(
+    'run <file>',
+    'Run a program: TypeScript or JavaScript; what follows the file is its own',
+    (command) =>
+      parallelism(common(command))
+        .positional('file', { type: 'string', demandOption: true, describe: 'The program' })
+        .option('detached', { alias: 'd', type: 'boolean', default: false, describe: 'Return after the submission' })
+        .option('shutdownOnAttachedExit', { alias: 'sae', type: 'boolean', default: false, describe: 'Attached: Ctrl-C cancels the job' }),
+    (argv) => {
+      exitCode = withCluster(argv, (client) => {
+        const { detached, shutdownOnAttachedExit, json } = argv
+        return run(client, { ...programOptions(argv), detached, shutdownOnAttachedExit, json }, terminal, systemClock)
+      })
+    },
+  )
+  .command(
+    'info <file>',
+    'Print the plan of a program as JSON, without running it',
+    (command) => parallelism(common(command)).positional('file', { type: 'string', demandOption: true, describe: 'The program' }),
+    (argv) => {
+      exitCode = info(programOptions(argv), argv.json)
+    },
+  )
+  .command(
+    'list',
+    'List jobs: those that run and those that wait',
+    (command) =>
+      common(command)
+        .option('running', { alias: 'r', type: 'boolean', default: false, describe: 'Only those that run or restart' })
+        .option('scheduled', { alias: 's', type: 'boolean', default: false, describe: 'Only those that wait' })
+        .option('all', { alias: 'a', type: 'boolean', default: false, describe: 'Those that have ended, too' }),
+    (argv) => {
+      exitCode = withCluster(argv, (client) => list(client, argv, terminal))
+    },
+  )
+  .command(
+    'status [job]',
+    'Show the cluster, or one job',
+    (command) => common(command).positional('job', { type: 'string', describe: 'Job id' }),
+    (argv) => {
+      exitCode = withCluster(argv, (client) => status(client, argv.job === undefined ? undefined : jobIdOf(argv.job), argv.json, terminal))
+    },
+  )
+  .command(
+    'cancel <job>',
+    'Cancel a job; its checkpoints are kept',
+    (command) => common(command).positional('job', { type: 'string', demandOption: true, describe: 'Job id' }),
+    (argv) => {
+      exitCode = withCluster(argv, (client) => cancel(client, jobIdOf(argv.job), argv.json, terminal, systemClock))
+    },
+  )
+  .command(
+    'config [key..]',
+    'Print the effective value of each key; without keys, all that is set',
+    (command) =>
+      common(command)
+        .positional('key', { type: 'string', array: true, describe: 'Configuration keys' })
+        .option('template', { type: 'boolean', default: false, describe: 'A config.yaml with every key and its default' })
+        .option('markdown', { type: 'boolean', default: false, describe: 'The table of all keys' }),
+    (argv) => {
+      exitCode = printConfig(argv, argv.key ?? [])
+    },
+  )
+  .demandCommand(1, 1, `specify an action: ${ACTIONS.join(', ')}`)
+  .strict()
+  .help()
+  .alias('help', 'h')
+  .version(versionOf())
+  .alias('version', 'v')
+  .epilogue(
+    'Exit codes: 0 ok, 1 failure, 2 usage, 3 job FAILED, 4 job CANCELED, 5 cluster unreachable, 6 not found, 7 time-out, 78 configuration, 130/143 signals.',
+  )
+  .fail((message, error) => {
+    if (error) throw error
+    throw new FlottError('INVALID_ARGUMENT', withNearestAction(message))
+  })
+
+async function info(options: ProgramOptions, json: boolean): Promise<number> {
+  refuseMissing(options.file)
+  const { jobGraph } = await namingProgram(options.file, () => graphOfProgram(options))
+  terminal.out(JSON.stringify(jobGraph, undefined, json ? undefined : 2))
+  return EXIT.OK
+}
+
+async function printConfig(argv: CommonArguments & { template: boolean; markdown: boolean }, keys: readonly string[]): Promise<number> {
+  if (argv.template || argv.markdown) {
+    terminal.out(argv.template ? printConfigYaml().trimEnd() : printOptionsMarkdown())
+    return EXIT.OK
+  }
+  const { config, explicit } = loadClientConfig(clusterOptions(argv))
+  for (const key of keys) {
+    if (!isOptionKey(key))
+      throw new FlottError('INVALID_ARGUMENT', `unknown key '${key}'; did you mean ${nearest(key, KNOWN_KEYS) ?? 'another'}?`)
+    terminal.out(String(explicit[key] ?? config[key]))
+  }
+  if (keys.length === 0)
+    if (argv.json) terminal.out(JSON.stringify(explicit))
+    else for (const [key, value] of Object.entries(explicit)) terminal.out(`${key}: ${value}`)
+  return EXIT.OK
+}
+
+function withNearestAction(message: string): string {
+  const word = own[0] ?? ''
+  const found = ACTIONS.includes(word) ? undefined : nearest(word, ACTIONS)
+  return found === undefined ? message : `${message}; did you mean ${found}?`
+}
+function versionOf(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return version
+}
+function report(error: unknown): void {
+  if (!isFlottError(error)) {
+    terminal.note(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    return
+  }
+  terminal.note(error.code === 'PROGRAM_FAILED' && error.cause instanceof Error ? stackOf(error) : error.message)
+  if (error.code === 'INVALID_ARGUMENT') terminal.note('flott --help, or flott <action> --help, says more.')
+  else terminal.note(ERRORS[error.code].doc)
+}
+
+try {
+  await parser.parseAsync()
+  process.exitCode = await exitCode
+} catch (error) {
+  report(error)
+  process.exitCode = exitCodeOf(error)
+}
+// What a program left running (timers, sockets) must not hold the command.
+process.exit()
