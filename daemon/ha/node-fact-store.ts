@@ -1,0 +1,115 @@
+import { FlottError, isFlottError } from '#core/errors.js'
+import type { ClusterFact, FactStore, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
+
+/** Versioned nodes: what ZooKeeper, a Level and memory have in common. Every call's outcome is certain when it returns. */
+export interface FactNodes {
+  sync(): Promise<void>
+  /** Names of the children, in any order. */
+  list(folder: FactFolder): Promise<readonly string[]>
+  read(node: FactName): Promise<{ readonly bytes: Uint8Array; readonly version: number } | undefined>
+  /** Version 0. FACT_EXISTS. */
+  create(node: FactName, bytes: Uint8Array): Promise<void>
+  /** Returns the new version, which is one more. FACT_CONFLICT, FACT_NOT_FOUND. */
+  set(node: FactName, bytes: Uint8Array, version: number): Promise<number>
+  /** FACT_CONFLICT; a node that is gone is no error. */
+  remove(node: FactName, version: number): Promise<void>
+}
+export type FactFolder = 'jobs'
+export type FactName = 'isr' | 'cluster' | `jobs/${string}`
+
+/** ZooKeeper takes 1 MB, but every byte is written by each server of the ensemble: what is larger belongs into a blob. */
+export const FACT_BYTES_MAX = 64 * 1024
+
+/** Facts as JSON in versioned nodes. A set is the whole fact, so one node is one atomic step. */
+export class NodeFactStore implements FactStore {
+  constructor(private readonly nodes: FactNodes) {}
+
+  sync(): Promise<void> {
+    return this.nodes.sync()
+  }
+
+  async listJobs(): Promise<readonly string[]> {
+    return [...(await this.nodes.list('jobs'))].sort()
+  }
+
+  readJob(jobId: string): Promise<Versioned<JobFact> | undefined> {
+    return this.#read<JobFact>(`jobs/${jobId}`)
+  }
+
+  async createJob(fact: JobFact): Promise<number> {
+    const node: FactName = `jobs/${fact.jobId}`
+    const bytes = encode(node, fact)
+    try {
+      await this.nodes.create(node, bytes)
+      return 0
+    } catch (error) {
+      if (!isFlottError(error, 'FACT_EXISTS')) throw error
+      const existing = await this.nodes.read(node)
+      if (existing && Buffer.compare(existing.bytes, bytes) === 0) return existing.version
+      throw error
+    }
+  }
+
+  setJob(fact: JobFact, version: number): Promise<number> {
+    const node: FactName = `jobs/${fact.jobId}`
+    return this.#set(node, fact, version)
+  }
+
+  deleteJob(jobId: string, version: number): Promise<void> {
+    return this.nodes.remove(`jobs/${jobId}`, version)
+  }
+
+  readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {
+    return this.#read<readonly Replica[]>('isr')
+  }
+
+  async setIsr(replicas: readonly Replica[], version: number | undefined): Promise<number> {
+    if (version !== undefined) return this.#set('isr', replicas, version)
+    const bytes = encode('isr', replicas)
+    try {
+      await this.nodes.create('isr', bytes)
+      return 0
+    } catch (error) {
+      if (!isFlottError(error, 'FACT_EXISTS')) throw error
+      const existing = await this.nodes.read('isr')
+      if (existing?.version === 0 && Buffer.compare(existing.bytes, bytes) === 0) return 0
+      throw new FlottError('FACT_CONFLICT', 'isr exists already', { cause: error })
+    }
+  }
+
+  readCluster(): Promise<Versioned<ClusterFact> | undefined> {
+    return this.#read<ClusterFact>('cluster')
+  }
+
+  async createCluster(fact: ClusterFact): Promise<Versioned<ClusterFact>> {
+    const bytes = encode('cluster', fact)
+    try {
+      await this.nodes.create('cluster', bytes)
+      return { value: fact, version: 0 }
+    } catch (error) {
+      if (!isFlottError(error, 'FACT_EXISTS')) throw error
+      const existing = await this.readCluster()
+      if (!existing) throw error
+      return existing
+    }
+  }
+
+  setCluster(fact: ClusterFact, version: number): Promise<number> {
+    return this.#set('cluster', fact, version)
+  }
+
+  async #read<T>(node: FactName): Promise<Versioned<T> | undefined> {
+    const found = await this.nodes.read(node)
+    return found && { value: JSON.parse(Buffer.from(found.bytes).toString()) as T, version: found.version }
+  }
+
+  async #set(node: FactName, fact: unknown, version: number): Promise<number> {
+    return this.nodes.set(node, encode(node, fact), version)
+  }
+}
+
+function encode(node: string, fact: unknown): Buffer {
+  const bytes = Buffer.from(JSON.stringify(fact))
+  if (bytes.length > FACT_BYTES_MAX) throw new FlottError('FACT_TOO_LARGE', `${node} has ${bytes.length} bytes`)
+  return bytes
+}

@@ -1,0 +1,85 @@
+import { type Clock, sleep } from '#core/clock.js'
+import { isFlottError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import type { LeaderInfo } from '#protocol/ha/facts.js'
+import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
+import { LeaderListeners } from '../leader-listeners.js'
+import type { ClusterPaths, ZooKeeper, ZooKeeperSession } from './zookeeper.js'
+
+/**
+ * Follows the `leader` node over a session of its own. While the connection is lost the last known leader stays current: it may well
+ * live. When the node is gone there is none.
+ */
+export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
+  readonly #listeners = new LeaderListeners()
+  readonly #stopping = new AbortController()
+  #session: ZooKeeperSession | undefined
+  #running: Promise<void> | undefined
+
+  constructor(
+    private readonly options: {
+      readonly zookeeper: ZooKeeper
+      readonly paths: ClusterPaths
+      readonly clock: Clock
+      readonly logger: Logger
+      readonly retryWaitMs: number
+    },
+  ) {}
+
+  get current(): LeaderInfo | undefined {
+    return this.#listeners.current
+  }
+  watch(onChange: (leader: LeaderInfo | undefined) => void): () => void {
+    return this.#listeners.add(onChange)
+  }
+
+  async start(): Promise<void> {
+    this.#running ??= this.#follow()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#session?.close()
+    await this.#running
+  }
+
+  async #follow(): Promise<void> {
+    const { clock, logger, retryWaitMs, zookeeper } = this.options
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      try {
+        this.#session = await zookeeper.open()
+        if (signal.aborted) await this.#session.close()
+        else await this.#followOver(this.#session)
+      } catch (error) {
+        if (!isFlottError(error)) throw error
+        if (signal.aborted) return
+        logger.debug('leader retrieval tries again', { error })
+        await sleep(clock, retryWaitMs, signal).catch(() => {})
+      }
+    }
+  }
+
+  /** Ends with the session. */
+  async #followOver(session: ZooKeeperSession): Promise<void> {
+    for (;;) {
+      let changed = () => {}
+      const change = new Promise<void>((resolve) => {
+        changed = resolve
+      })
+      const off = session.onState((state) => {
+        if (state !== 'SUSPENDED') changed() // Connected again: what we know may be old.
+      })
+      try {
+        const node = await session.get(this.options.paths.leader, changed)
+        this.#listeners.set(node && (JSON.parse(node.data.toString()) as LeaderInfo))
+        await change
+      } catch (error) {
+        if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error
+        await session.whenConnected()
+      } finally {
+        off()
+      }
+    }
+  }
+}

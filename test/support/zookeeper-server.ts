@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const CLASS_PATH = process.env['FLOTT_TEST_ZOOKEEPER_CLASSPATH'] ?? '/etc/zookeeper/conf:/usr/share/java/zookeeper.jar'
+const POLL_MS = 25
+const READY_WITHIN_MS = 30_000
+
+/** A real ZooKeeper for tests: own data, a free port, stopped and started again with the same of both. */
+export class ZooKeeperServer {
+  #process: ChildProcess | undefined
+  private constructor(
+    private readonly directory: string,
+    readonly port: number,
+  ) {}
+
+  static async start(): Promise<ZooKeeperServer> {
+    for (let attempt = 1; ; attempt++) {
+      const directory = await mkdtemp(join(tmpdir(), 'flott-zookeeper-'))
+      const server = new ZooKeeperServer(directory, await freePort())
+      try {
+        await server.run()
+        return server
+      } catch (error) {
+        await server.remove()
+        if (attempt === 3) throw error // Someone else took the port each time, or there is no ZooKeeper.
+      }
+    }
+  }
+
+  get connect(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  /** Starts it (again) and waits until it serves. */
+  async run(): Promise<void> {
+    const file = join(this.directory, 'zoo.cfg')
+    const settings = {
+      tickTime: 500,
+      minSessionTimeout: 1_000,
+      maxSessionTimeout: 60_000,
+      dataDir: join(this.directory, 'data'),
+      clientPort: this.port,
+      clientPortAddress: '127.0.0.1',
+      'admin.enableServer': false,
+      '4lw.commands.whitelist': 'ruok,srvr',
+      maxClientCnxns: 0,
+    }
+    await writeFile(
+      file,
+      Object.entries(settings)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join(''),
+    )
+    const jvm = ['-Xmx128m', '-Xshare:auto', '-XX:TieredStopAtLevel=1', '-Dzookeeper.log.threshold=OFF', '-Dzookeeper.root.logger=OFF']
+    const child = spawn('java', [...jvm, '-cp', CLASS_PATH, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', file], { stdio: 'ignore' })
+    this.#process = child
+    let failure: string | undefined
+    child.once('error', (error) => (failure = error.message))
+    child.once('exit', (code) => (failure = `it exited with ${code}`))
+    const until = Date.now() + READY_WITHIN_MS
+    while ((await this.#ask('ruok')) !== 'imok') {
+      if (failure !== undefined || Date.now() > until)
+        throw new Error(`ZooKeeper on port ${this.port} does not serve: ${failure ?? 'no answer'}`)
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    }
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process?.kill(signal)
+  }
+
+  /** Clean stop, or kill -9. Data and port stay ours. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
+  }
+
+  async remove(): Promise<void> {
+    await this.stop('SIGKILL')
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  #ask(word: string): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const socket = connect(this.port, '127.0.0.1')
+      let answer = ''
+      socket.setTimeout(1_000, () => socket.destroy())
+      socket.on('connect', () => socket.write(word))
+      socket.on('data', (data) => {
+        answer += data.toString()
+      })
+      socket.on('error', () => resolve(undefined))
+      socket.on('close', () => resolve(answer))
+    })
+  }
+}
+
+/** Chosen by the system. Another process may take it before we use it: the caller tries again. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
