@@ -119,6 +119,9 @@ class Candidate {
   }
 }
 
+async function until(reached: () => boolean): Promise<void> {
+  while (!reached()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
 function ended(signal: AbortSignal): Promise<void> {
   return signal.aborted ? Promise.resolve() : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
@@ -185,7 +188,9 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
     await a.start()
     await a.reign(1)
     await b.start()
+    await until(() => b.election.state.kind === 'QUEUED')
     await b.election.stepDown('while queued', { again: true })
+    await until(() => b.election.state.kind === 'QUEUED')
     await a.election.stepDown('hand over')
     await b.reign(1)
     await b.election.stepDown('hand back', { again: false })
@@ -199,6 +204,7 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
     const first = await a.reign(1)
     await first.facts.setIsr([], undefined)
     await b.start()
+    await until(() => b.election.state.kind === 'QUEUED')
     await ensemble.endSession('a')
     const second = await b.reign(1)
     await t.throwsAsync(first.facts.setIsr([], 0), { code: 'ZOOKEEPER_SESSION_EXPIRED' })
@@ -224,8 +230,9 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
     const reign = await a.reign(1)
     await reign.facts.setIsr([], undefined)
     await b.start()
+    await until(() => b.election.state.kind === 'QUEUED')
     await ensemble.cut()
-    while (!reign.suspended) await new Promise((resolve) => setTimeout(resolve, 5))
+    await until(() => reign.suspended)
     let confirmed = false
     const whenConfirmed = reign.whenConfirmed().then(() => (confirmed = true))
     const write = reign.facts.setIsr([{ jobManagerId: 'x', diskId: 'x', address: 'x' }], 0)
@@ -244,7 +251,7 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
     const a = candidate('a')
     a.member = false
     await a.start()
-    while (a.election.state.kind !== 'OUTSIDE') await new Promise((resolve) => setTimeout(resolve, 5))
+    await until(() => a.election.state.kind === 'OUTSIDE')
     const session = await ensemble.client('other').open()
     t.deepEqual(await session.children(paths.election), [])
     a.member = true
@@ -281,7 +288,7 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
       heard.push(leader?.jobManagerId)
       wake()
     })
-    const until = async (count: number) => {
+    const hearing = async (count: number) => {
       while (heard.length < count) await new Promise<void>((resolve) => (wake = resolve))
     }
     await retrieval.start()
@@ -290,14 +297,14 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
     const first = await a.reign(1)
     await first.publish(info('a', first.epoch))
     await first.publish(info('a', first.epoch))
-    await until(1)
+    await hearing(1)
     t.deepEqual(retrieval.current, info('a', first.epoch))
     await b.start()
     await a.election.stepDown('test', { again: false })
     const second = await b.reign(1)
-    await until(2)
+    await hearing(2)
     await second.publish(info('b', second.epoch))
-    await until(3)
+    await hearing(3)
     t.deepEqual(heard, ['a', undefined, 'b'])
     await retrieval.stop()
   })

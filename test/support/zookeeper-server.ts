@@ -46,7 +46,7 @@ export class ZooKeeperServer {
       clientPort: this.port,
       clientPortAddress: '127.0.0.1',
       'admin.enableServer': false,
-      '4lw.commands.whitelist': 'ruok,srvr',
+      '4lw.commands.whitelist': 'srvr',
       maxClientCnxns: 0,
     }
     await writeFile(
@@ -62,7 +62,8 @@ export class ZooKeeperServer {
     child.once('error', (error) => (failure = error.message))
     child.once('exit', (code) => (failure = `it exited with ${code}`))
     const until = Date.now() + READY_WITHIN_MS
-    while ((await this.#ask('ruok')) !== 'imok') {
+    while (!(await this.#ask('srvr'))?.includes('Mode: ')) {
+      // It answers before it serves.
       if (failure !== undefined || Date.now() > until)
         throw new Error(`ZooKeeper on port ${this.port} does not serve: ${failure ?? 'no answer'}`)
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))

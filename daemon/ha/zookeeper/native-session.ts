@@ -1,4 +1,4 @@
-import type { Clock } from '#core/clock.js'
+import { type Clock, sleep } from '#core/clock.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import { errorOf, RC } from './result-codes.js'
 import { SessionStateHolder } from './session-state.js'
@@ -18,6 +18,8 @@ export interface NativeClient {
   readonly client_id: unknown
   readonly client_password: string
   readonly timeout: number
+  /** 3 is connected. */
+  readonly state: number
   init(config: object): unknown
   close(): unknown
   on(event: 'connect' | 'connecting' | 'close', listener: () => void): unknown
@@ -39,25 +41,89 @@ const FLAGS: Record<NodeKind, number> = { persistent: 0, ephemeral: 1, 'ephemera
 const SESSION_EVENT = -1
 const CREATOR_ACL = [{ perms: 31, scheme: 'auth', auth: '' }]
 
-/** One handle of the npm client, which is one session. An ended handle is never used again. */
+const CONNECTED_STATE = 3
+
+export interface NativeSessionOptions {
+  readonly clock: Clock
+  readonly acl: 'open' | 'creator'
+  /** Between two tries to connect again. */
+  readonly reconnectWaitMs: number
+  /** A new, connected and authorized handle of this session. ZOOKEEPER_SESSION_EXPIRED, ZOOKEEPER_UNAVAILABLE. */
+  reattach(credentials: { readonly id: string; readonly password: string }): Promise<NativeClient>
+}
+
+/**
+ * One session over handles of the npm client. A handle that has lost its connection is dropped, and the session is attached to a new
+ * one: left alone, the library tries to connect without a pause, which takes the whole main thread while the ensemble is down. A
+ * handle dropped while it is not connected ends no session.
+ */
 export class NativeSession implements ZooKeeperSession {
   readonly id: string
   readonly password: string
   readonly timeoutMs: number
   readonly #state: SessionStateHolder
+  /** Undefined between two connections. */
+  #native: NativeClient | undefined
+  /** Armed watches. A new handle knows nothing of them: they all fire, since each may have missed its change. */
+  readonly #watches = new Set<() => void>()
   #closing: Promise<void> | undefined
 
   constructor(
-    private readonly native: NativeClient,
-    private readonly options: { readonly clock: Clock; readonly acl: 'open' | 'creator' },
+    native: NativeClient,
+    private readonly options: NativeSessionOptions,
   ) {
     this.id = String(native.client_id)
     this.password = native.client_password
     this.timeoutMs = native.timeout
     this.#state = new SessionStateHolder(this.id)
-    native.on('connecting', () => this.#state.change('SUSPENDED'))
-    native.on('connect', () => this.#state.change('CONNECTED'))
-    native.on('close', () => this.#state.change('LOST')) // Expired, or the client gave up.
+    this.#adopt(native)
+  }
+
+  #adopt(native: NativeClient): void {
+    this.#native = native
+    native.on('connecting', () => {
+      if (native !== this.#native) return
+      this.#state.change('SUSPENDED')
+      this.options.clock.defer(() => this.#drop(native)) // Not from within a callback of the handle.
+    })
+    native.on('connect', () => {
+      if (native === this.#native) this.#state.change('CONNECTED')
+    })
+    native.on('close', () => {
+      if (native === this.#native) this.#end() // Expired.
+    })
+  }
+
+  #drop(native: NativeClient): void {
+    if (native !== this.#native || native.state === CONNECTED_STATE) return // It was faster; closing it now would end the session.
+    this.#native = undefined
+    native.close()
+    if (!this.#closing) void this.#reconnect()
+  }
+
+  async #reconnect(): Promise<void> {
+    while (this.state === 'SUSPENDED') {
+      try {
+        const native = await this.options.reattach({ id: this.id, password: this.password })
+        if (this.state === 'SUSPENDED') this.#resume(native)
+        else native.close() // Closed meanwhile: this ends the session at the server, too.
+      } catch (error) {
+        if (isFlottError(error, 'ZOOKEEPER_SESSION_EXPIRED')) this.#end()
+        else await sleep(this.options.clock, this.options.reconnectWaitMs)
+      }
+    }
+  }
+
+  #resume(native: NativeClient): void {
+    this.#adopt(native)
+    this.#state.change('CONNECTED')
+    for (const fire of [...this.#watches]) fire()
+  }
+
+  #end(): void {
+    this.#native = undefined
+    this.#watches.clear()
+    this.#state.change('LOST')
   }
 
   get state(): SessionState {
@@ -70,13 +136,9 @@ export class NativeSession implements ZooKeeperSession {
     return this.#state.whenConnected()
   }
 
-  async authorize(scheme: string, auth: string): Promise<void> {
-    await this.#call(`authorization by ${scheme}`, (done) => this.native.add_auth(scheme, auth, done))
-  }
-
   async create(path: string, data: Uint8Array, kind: NodeKind): Promise<string> {
-    const [created] = await this.#call<[string]>(`create of ${path}`, (done) =>
-      this.native.a_create(path, Buffer.from(data), FLAGS[kind], done),
+    const [created] = await this.#call<[string]>(`create of ${path}`, (native, done) =>
+      native.a_create(path, Buffer.from(data), FLAGS[kind], done),
     )
     if (this.options.acl === 'creator') await this.#protect(created)
     return created
@@ -85,7 +147,7 @@ export class NativeSession implements ZooKeeperSession {
   /** The client always creates with the open ACL; until this is done the parent's ACL protects the node from removal. */
   async #protect(path: string): Promise<void> {
     try {
-      await this.#call(`protection of ${path}`, (done) => this.native.a_set_acl(path, -1, CREATOR_ACL, done))
+      await this.#call(`protection of ${path}`, (native, done) => native.a_set_acl(path, -1, CREATOR_ACL, done))
     } catch (error) {
       if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error
       await this.whenConnected()
@@ -96,14 +158,14 @@ export class NativeSession implements ZooKeeperSession {
   async get(path: string, onChange?: () => void): Promise<ZooKeeperNode | undefined> {
     for (;;) {
       try {
-        const [stat, data] = await this.#call<[Stat, Buffer | null]>(`read of ${path}`, (done) =>
-          onChange ? this.native.aw_get(path, watcher(onChange), done) : this.native.a_get(path, false, done),
+        const [stat, data] = await this.#read<[Stat, Buffer | null]>(`read of ${path}`, onChange, (native, watcher, done) =>
+          watcher ? native.aw_get(path, watcher, done) : native.a_get(path, false, done),
         )
         return {
           data: data ?? Buffer.alloc(0),
           version: stat.version,
           czxid: stat.czxid.toString(16).padStart(16, '0'),
-          ephemeralOwner: owner(stat),
+          ephemeralOwner: stat.ephemeralOwner === '0' ? undefined : stat.ephemeralOwner,
         }
       } catch (error) {
         if (!isFlottError(error, 'FACT_NOT_FOUND')) throw error
@@ -112,90 +174,99 @@ export class NativeSession implements ZooKeeperSession {
     }
   }
 
-  /** True when the node exists by now. */
+  /** True when the node exists by now; then the watch is off. */
   async #watchCreation(path: string, onChange: () => void): Promise<boolean> {
-    const watch = cancellable(onChange)
+    const watch = this.#arm(onChange)
     try {
-      await this.#call<[Stat]>(`watch of ${path}`, (done) => this.native.aw_exists(path, watcher(watch.fire), done))
-      watch.cancel()
+      await this.#call<[Stat]>(`watch of ${path}`, (native, done) => native.aw_exists(path, watch.watcher(), done))
+      watch.off()
       return true
     } catch (error) {
       if (isFlottError(error, 'FACT_NOT_FOUND')) return false
+      watch.off()
       throw error
     }
   }
 
   async children(path: string, onChange?: () => void): Promise<readonly string[]> {
-    const [names] = await this.#call<[string[]]>(`list of ${path}`, (done) =>
-      onChange ? this.native.aw_get_children(path, watcher(onChange), done) : this.native.a_get_children(path, false, done),
+    const [names] = await this.#read<[string[]]>(`list of ${path}`, onChange, (native, watcher, done) =>
+      watcher ? native.aw_get_children(path, watcher, done) : native.a_get_children(path, false, done),
     )
     return names
   }
 
   async set(path: string, data: Uint8Array, version: number): Promise<number> {
-    const [stat] = await this.#call<[Stat]>(`set of ${path}`, (done) => this.native.a_set(path, Buffer.from(data), version, done))
+    const [stat] = await this.#call<[Stat]>(`set of ${path}`, (native, done) => native.a_set(path, Buffer.from(data), version, done))
     return stat.version
   }
 
   async remove(path: string, version: number): Promise<void> {
-    await this.#call(`removal of ${path}`, (done) => this.native.a_delete_(path, version, done))
+    await this.#call(`removal of ${path}`, (native, done) => native.a_delete_(path, version, done))
   }
 
   async sync(path: string): Promise<void> {
-    await this.#call(`sync of ${path}`, (done) => this.native.a_sync(path, done))
+    await this.#call(`sync of ${path}`, (native, done) => native.a_sync(path, done))
   }
 
   /** Deferred, since the library does not tell the server when it is closed from within one of its callbacks. */
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.options.clock.defer(() => {
-        this.native.close()
-        this.#state.change('LOST')
+        const native = this.#native
+        this.#end()
+        native?.close()
         resolve()
       })
     })
     return this.#closing
   }
 
-  #call<A extends unknown[]>(doing: string, start: (done: Done<A>) => number): Promise<A> {
+  /** A read whose watch is on only if it succeeds. */
+  async #read<A extends unknown[]>(
+    doing: string,
+    onChange: (() => void) | undefined,
+    start: (native: NativeClient, watcher: Watcher | undefined, done: Done<A>) => number,
+  ): Promise<A> {
+    const watch = onChange && this.#arm(onChange)
+    try {
+      return await this.#call<A>(doing, (native, done) => start(native, watch?.watcher(), done))
+    } catch (error) {
+      watch?.off()
+      throw error
+    }
+  }
+
+  /** Watchers are also told of the session's events, any number of times; `onChange` hears one change. */
+  #arm(onChange: () => void): { watcher(): Watcher; off(): void } {
+    const fire = () => {
+      if (this.#watches.delete(fire)) onChange()
+    }
+    this.#watches.add(fire)
+    return {
+      watcher: () => (type) => {
+        if (type !== SESSION_EVENT) fire()
+      },
+      off: () => void this.#watches.delete(fire),
+    }
+  }
+
+  #call<A extends unknown[]>(doing: string, start: (native: NativeClient, done: Done<A>) => number): Promise<A> {
     if (this.#closing || this.state === 'LOST') return Promise.reject(this.#state.lost())
+    const native = this.#native
+    if (!native) return Promise.reject(new FlottError('ZOOKEEPER_UNAVAILABLE', `${doing}: no connection`))
     return new Promise<A>((resolve, reject) => {
       const timer = this.options.clock.setTimer(this.timeoutMs, () =>
         reject(new FlottError('ZOOKEEPER_UNAVAILABLE', `${doing}: no answer within ${this.timeoutMs} ms`)),
       )
-      const settle: Done<A> = (rc, text, ...answer) => {
+      const settle = (rc: number, text: string, answer?: A) => {
         timer.cancel()
-        if (rc === RC.OK) resolve(answer)
+        if (rc === RC.OK && answer) resolve(answer)
+        else if (rc === RC.CLOSING && this.state !== 'LOST')
+          reject(new FlottError('ZOOKEEPER_UNAVAILABLE', `${doing}: the connection is dropped`))
         else reject(errorOf(rc, doing, text))
       }
-      const refused = start((rc, text, ...answer) => settle(rc, text, ...answer))
-      if (refused !== RC.OK) settle(refused, 'not sent', ...([] as unknown as A))
+      const refused = start(native, (rc, text, ...answer) => settle(rc, text, answer))
+      if (refused !== RC.OK) settle(refused, 'not sent')
     })
   }
-}
-
-/** Watchers are also told of the session's events, any number of times; `onChange` hears the one change only. */
-function watcher(onChange: () => void): Watcher {
-  let fired = false
-  return (type) => {
-    if (type === SESSION_EVENT || fired) return
-    fired = true
-    onChange()
-  }
-}
-
-function cancellable(onChange: () => void): { fire: () => void; cancel: () => void } {
-  let cancelled = false
-  return {
-    fire: () => {
-      if (!cancelled) onChange()
-    },
-    cancel: () => {
-      cancelled = true
-    },
-  }
-}
-
-function owner(stat: Stat): string | undefined {
-  return stat.ephemeralOwner === '0' ? undefined : stat.ephemeralOwner
 }

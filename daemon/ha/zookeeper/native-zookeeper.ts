@@ -3,6 +3,7 @@ import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import { type NativeClient, NativeSession } from './native-session.js'
+import { errorOf, RC } from './result-codes.js'
 import type { ZooKeeper, ZooKeeperSession } from './zookeeper.js'
 import { reachableAddresses } from './zookeeper-addresses.js'
 
@@ -18,6 +19,13 @@ export interface ZooKeeperOptions {
   readonly acl?: 'open' | 'creator'
 }
 
+interface Credentials {
+  readonly id: string
+  readonly password: string
+}
+
+const RECONNECT_WAIT_MS = 100
+
 /** The npm client. Main thread only: the addon crashes a process that loads it in two threads; it is loaded at the first `open`. */
 export class NativeZooKeeper implements ZooKeeper {
   constructor(
@@ -30,30 +38,35 @@ export class NativeZooKeeper implements ZooKeeper {
   }
 
   /** Attaches to a session of another process. ZOOKEEPER_SESSION_EXPIRED when it has ended. */
-  attach(credentials: { readonly id: string; readonly password: string }): Promise<ZooKeeperSession> {
+  attach(credentials: Credentials): Promise<ZooKeeperSession> {
     return this.#open(credentials)
   }
 
-  async #open(credentials?: { readonly id: string; readonly password: string }): Promise<ZooKeeperSession> {
+  async #open(credentials?: Credentials): Promise<ZooKeeperSession> {
+    const native = await this.#connect(credentials)
+    return new NativeSession(native, {
+      clock: this.deps.clock,
+      acl: this.options.acl ?? 'open',
+      reconnectWaitMs: RECONNECT_WAIT_MS,
+      reattach: (own) => this.#connect(own),
+    })
+  }
+
+  /** A connected and authorized handle. */
+  async #connect(credentials?: Credentials): Promise<NativeClient> {
     const { connectionTimeoutMs, quorum, sessionTimeoutMs } = this.options
     const connect = await reachableAddresses(quorum, { ...this.deps, timeoutMs: Math.max(1, connectionTimeoutMs / 2) })
     const { default: client } = await import('zookeeper')
     const native = new client.ZooKeeper({
       connect,
       timeout: sessionTimeoutMs,
-      host_order_deterministic: true,
-      debug_level: 0,
+      host_order_deterministic: true, // Shuffled by ourselves.
+      debug_level: 0, // It would write to standard error.
       ...(credentials ? { client_id: credentials.id, client_password: credentials.password } : {}),
     }) as unknown as NativeClient
     await this.#connected(native)
-    const session = new NativeSession(native, { clock: this.deps.clock, acl: this.options.acl ?? 'open' })
-    try {
-      for (const { scheme, auth } of this.options.authorization ?? []) await session.authorize(scheme, auth)
-    } catch (error) {
-      await session.close()
-      throw error
-    }
-    return session
+    for (const { scheme, auth } of this.options.authorization ?? []) await this.#authorize(native, scheme, auth)
+    return native
   }
 
   #connected(native: NativeClient): Promise<void> {
@@ -62,15 +75,15 @@ export class NativeZooKeeper implements ZooKeeper {
         timer.cancel()
         native.off('connect', connected)
         native.off('close', closed)
-        if (!error) return resolve()
-        this.deps.clock.defer(() => native.close()) // Not from within its own callback.
-        reject(error)
+        if (error) reject(error)
+        else resolve()
       }
       const connected = () => settle()
-      const closed = () => settle(new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'ZooKeeper ended the session while connecting'))
-      const timer = this.deps.clock.setTimer(this.options.connectionTimeoutMs, () =>
-        settle(new FlottError('ZOOKEEPER_UNAVAILABLE', `no connection to ${this.options.quorum} in time`)),
-      )
+      const closed = () => settle(new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'ZooKeeper refused the session: it has ended'))
+      const timer = this.deps.clock.setTimer(this.options.connectionTimeoutMs, () => {
+        settle(new FlottError('ZOOKEEPER_UNAVAILABLE', `no connection to ${this.options.quorum} in time`))
+        native.close() // Not connected, so this ends no session.
+      })
       native.on('connect', connected)
       native.on('close', closed)
       try {
@@ -78,6 +91,17 @@ export class NativeZooKeeper implements ZooKeeper {
       } catch (cause) {
         settle(new FlottError('ZOOKEEPER_UNAVAILABLE', `no client for ${this.options.quorum}`, { cause }))
       }
+    })
+  }
+
+  /** A refusal closes the handle, and with it a session that is of no use without. */
+  #authorize(native: NativeClient, scheme: string, auth: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      native.add_auth(scheme, auth, (rc, text) => {
+        if (rc === RC.OK) return resolve()
+        reject(errorOf(rc, `authorization by ${scheme}`, text))
+        this.deps.clock.defer(() => native.close())
+      })
     })
   }
 }

@@ -11,9 +11,9 @@ interface Address {
 }
 
 /**
- * The ensemble as addresses, those that accept connections first. The client library would resolve names itself, blocking the main
- * thread, and one name that does not resolve or one host that refuses can keep it from ever connecting to the others.
- * ZOOKEEPER_UNAVAILABLE when none accepts.
+ * The servers that serve at the moment, as addresses in random order. The client library would resolve names itself, blocking the
+ * main thread; one name that does not resolve or one host that refuses can keep it from ever connecting to the others; and where it
+ * is refused it tries again without a pause. ZOOKEEPER_UNAVAILABLE when none serves.
  */
 export async function reachableAddresses(
   quorum: string,
@@ -21,10 +21,12 @@ export async function reachableAddresses(
 ): Promise<string> {
   const resolved = await Promise.all(parseQuorum(quorum).map((server) => resolve(server, options)))
   const addresses = shuffle(options.random, resolved.flat())
-  const reachable = await Promise.all(addresses.map((address) => accepts(address, options)))
-  if (!reachable.includes(true)) throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no server of ${quorum} accepts connections`)
-  const inOrder = [...addresses.filter((_, i) => reachable[i]), ...addresses.filter((_, i) => !reachable[i])]
-  return inOrder.map(format).join(',')
+  const serving = await Promise.all(addresses.map((address) => serves(address, options)))
+  if (!serving.includes(true)) throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no server of ${quorum} serves`)
+  return addresses
+    .filter((_, i) => serving[i])
+    .map(format)
+    .join(',')
 }
 
 /** 'a:2181,b:2181'; INVALID_CONFIG. */
@@ -56,16 +58,22 @@ async function resolve({ host, port }: Address, options: { clock: Clock; logger:
   }
 }
 
-function accepts({ host, port }: Address, options: { clock: Clock; timeoutMs: number }): Promise<boolean> {
+/** Whether it answers at all, and does not say that it has no quorum. Every server answers `srvr`, if only to say that it may not. */
+function serves({ host, port }: Address, options: { clock: Clock; timeoutMs: number }): Promise<boolean> {
   return new Promise((settle) => {
     const socket = connect({ host, port })
-    const done = (accepted: boolean) => {
+    let answer = ''
+    const done = (serving: boolean) => {
       timer.cancel()
       socket.destroy()
-      settle(accepted)
+      settle(serving)
     }
     const timer = options.clock.setTimer(options.timeoutMs, () => done(false))
-    socket.once('connect', () => done(true))
+    socket.once('connect', () => socket.write('srvr'))
+    socket.on('data', (data) => {
+      answer += data.toString('latin1')
+    })
+    socket.once('end', () => done(answer !== '' && !answer.includes('not currently serving')))
     socket.once('error', () => done(false))
   })
 }

@@ -279,6 +279,7 @@ async function publish(session: ZooKeeperSession, path: string, info: LeaderInfo
   const data = Buffer.from(JSON.stringify(info))
   for (;;) {
     try {
+      await session.sync(path)
       const found = await session.get(path)
       if (found && found.ephemeralOwner === session.id) {
         if (Buffer.compare(found.data, data) !== 0) await session.set(path, data, found.version)

@@ -32,7 +32,7 @@ export interface ZooKeeperSession {
 
   /** Returns the path (sequential nodes get ten digits appended). FACT_EXISTS; FACT_NOT_FOUND when the parent is missing. */
   create(path: string, data: Uint8Array, kind: NodeKind): Promise<string>
-  /** `onChange` fires once: at the next change, removal or creation of the node. */
+  /** `onChange` fires once: at the next change, removal or creation of the node, or without one after a reconnection. */
   get(path: string, onChange?: () => void): Promise<ZooKeeperNode | undefined>
   /** FACT_NOT_FOUND. `onChange` as in `get`, for changes of the list. */
   children(path: string, onChange?: () => void): Promise<readonly string[]>
