@@ -2,6 +2,7 @@
 
 import type { EdgeDefinition } from '#core/functions/operator-definition.js'
 import { type Random, seededRandom } from '#core/random.js'
+import type { AnyType } from '#core/serialization/types.js'
 import type { JobEdge, Partitioner } from '#protocol/graph/job-graph.js'
 import type { ChannelDescriptor, InputGate, ResultPartition, StreamEvent } from '#taskmanager/exchange/exchange.js'
 import { SlotExchangeFactory } from '#taskmanager/exchange/exchange-factory.js'
@@ -17,6 +18,7 @@ export interface PairOptions {
   readonly ring?: RingOptions
   readonly random?: Random
   readonly recordBytesMax?: number
+  readonly type?: AnyType
 }
 
 export function exchangePair(options: PairOptions): { partitions: ResultPartition[]; gates: InputGate[] } {
@@ -36,7 +38,16 @@ export function exchangePair(options: PairOptions): { partitions: ResultPartitio
     factory.inputGate({ edges: [{ edge, channels: channels.map((ofProducer) => ofProducer[c]!) }], attemptId: `c${c}` }),
   )
   const partitions = range(producers).map((p) =>
-    factory.resultPartition({ edge, channels: channels[p]!, consumers, maxParallelism, functions, attemptId: `p${p}`, subtaskIndex: p }),
+    factory.resultPartition({
+      edge,
+      channels: channels[p]!,
+      consumers,
+      maxParallelism,
+      functions,
+      attemptId: `p${p}`,
+      subtaskIndex: p,
+      ...(options.type ? { type: options.type } : {}),
+    }),
   )
   return { partitions, gates }
 }

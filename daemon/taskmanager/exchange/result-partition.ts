@@ -5,6 +5,7 @@
 import { FlottError } from '#core/errors.js'
 import type { KeySelector } from '#core/functions/operator-definition.js'
 import { between, type Random } from '#core/random.js'
+import { checkType, type TypeSpec, typeSpecOf } from '#core/serialization/declared-types.js'
 import { operatorIndexOf } from '#core/serialization/key-hash.js'
 import { ValueWriter } from '#core/serialization/value-codec.js'
 import { encodeSchemaFrame, type RecordSchema } from '#protocol/frames/schema.js'
@@ -24,6 +25,8 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
   next: number
   readonly channelOfKeyGroup: Uint16Array
   readonly #hashes: boolean
+  /** Looked at for records that fit no variant, among them the first ones: what was inferred from records of the type is of its kinds. */
+  readonly #type: TypeSpec | undefined
   readonly #inference = new SchemaInference()
   readonly #general = new ValueWriter()
   #encode: RecordEncoder
@@ -38,6 +41,7 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
     const { edge, consumers, maxParallelism } = spec
     if (channels.length === 0) throw new Error(`edge ${edge.id} has no channel`)
     this.edgeId = edge.id
+    this.#type = typeSpecOf(spec.type)
     this.#hashes = edge.partitioner === 'hash'
     // Producers that all began with consumer 0 would send their first records to one consumer.
     this.next = between(random, 0, channels.length)
@@ -63,6 +67,7 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
       encoded = this.#encode(channel, value, hash, timestamp)
     }
     if (encoded === Encoded.Written) return
+    if (this.#type) checkType(this.#type, value)
     // Refuses what can not be sent before anything of the record is written.
     this.#general.reset()
     this.#general.write(value)

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { isFlottError } from '#core/errors.js'
 import { between, pick, type Random, seededRandom } from '#core/random.js'
+import { types } from '#core/serialization/declared-types.js'
 import { anyValue } from '../../../support/any-value.js'
 import { exchange, exchangePair } from '../../../support/exchange-pair.js'
 import { same } from '../../../support/same.js'
@@ -131,6 +132,17 @@ test('what can not be sent is refused, and nothing of it is sent', (t) => {
     message: /tags\[0\] is an instance of Event/,
   })
   same(t, exchange(partitions[0]!, gates[0]!, dated).values, dated)
+})
+
+test('a record that is not of the declared type is refused', (t) => {
+  const type = types.row({ user: types.string, price: types.number })
+  for (const before of [0, 1_000]) {
+    const { partitions, gates } = exchangePair({ ring, type })
+    const records = times(before, click)
+    same(t, exchange(partitions[0]!, gates[0]!, records).values, records)
+    const error = t.throws(() => partitions[0]!.emit({ ...click(1), price: '12' }, Number.NaN), { message: /price/ })
+    t.true(isFlottError(error, 'RECORD_TYPE_MISMATCH'))
+  }
 })
 
 /** Records as a program may have them: one of a few shapes, each with its habits, sometimes something else. */
