@@ -8,6 +8,7 @@ import type { SinkDefinition } from '#core/functions/operator-definition.js'
 import type { CommitRequest, Committer, CommittingWriter, Sink, SinkWriter, TwoPhaseSink } from '#core/functions/sink.js'
 import { AbstractOperator, NOTHING } from './abstract-operator.js'
 import type { OperatorContext, OperatorSnapshotResult, TaskServices } from './operator.js'
+import { operatorError } from './operator-error.js'
 import { encodedResult, redistribute, restoredValues } from './operator-state.js'
 
 /** Pause before committables that asked for it are tried again. */
@@ -55,7 +56,7 @@ export class SinkOperator extends AbstractOperator {
       this.#pending = undefined
       this.services.wake()
     } catch (error) {
-      this.services.fail(error)
+      this.services.fail(operatorError(error, this.ctx.spec))
     }
   }
   override processWatermark(timestamp: number): void {

@@ -9,6 +9,7 @@ import type { NumberedEvent } from '#protocol/gateways/task-executor-gateway.js'
 import { AbstractOperator } from './abstract-operator.js'
 import { generate } from './generated-function.js'
 import type { OperatorContext, OperatorSnapshotResult, TaskServices } from './operator.js'
+import { operatorError } from './operator-error.js'
 import { encodedResult, redistribute, restoredValues } from './operator-state.js'
 import { WatermarkTracker } from './watermark-tracker.js'
 
@@ -176,7 +177,7 @@ export class SourceOperator extends AbstractOperator {
       this.#waiting = false
       this.services.wake()
     }
-    this.#reader.isAvailable().then(ready, (error: unknown) => this.services.fail(error))
+    this.#reader.isAvailable().then(ready, (error: unknown) => this.services.fail(operatorError(error, this.ctx.spec)))
   }
   override processProcessingTime(now: number): void {
     const due = this.#tracker?.nextDue

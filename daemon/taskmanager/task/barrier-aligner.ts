@@ -30,6 +30,7 @@ export class BarrierAligner {
   #arrived = new Set<number>()
   readonly #ended = new Set<number>()
   #highest: BarrierId | undefined
+  #abortedId = -1
 
   constructor(
     private readonly channelCount: number,
@@ -43,6 +44,7 @@ export class BarrierAligner {
   }
   /** Of a channel, or (channel undefined) by a message from the coordinator to a task whose channels have all ended. */
   barrierReceived(channel: number | undefined, barrier: Barrier): AlignerEffect[] {
+    if (barrier.checkpointId <= this.#abortedId) return []
     if (this.#highest && compareBarriers(barrier, this.#highest) <= 0) return []
     const effects: AlignerEffect[] = []
     if (!this.#current || compareBarriers(barrier, this.#current) !== 0) {
@@ -60,14 +62,13 @@ export class BarrierAligner {
     this.#ended.add(channel)
     return this.#completed()
   }
-  /** Barriers up to this one are ignored from now on. */
-  aborted(id: BarrierId): AlignerEffect[] {
-    if (this.#highest && compareBarriers(id, this.#highest) <= 0) return []
-    const current = this.#current
-    const effects = current && compareBarriers(current, id) <= 0 ? this.#end() : []
-    if (effects.length > 0 || !current || compareBarriers(current, id) <= 0) this.#current = undefined
-    this.#highest = id
-    return effects
+  /** Barriers up to this id are ignored from now on: ids come from one durable counter, whatever the epoch. */
+  aborted(checkpointId: number): AlignerEffect[] {
+    if (checkpointId <= this.#abortedId) return []
+    this.#abortedId = checkpointId
+    if (!this.#current || this.#current.checkpointId > checkpointId) return []
+    this.#current = undefined
+    return this.#end()
   }
   #completed(): AlignerEffect[] {
     const barrier = this.#current

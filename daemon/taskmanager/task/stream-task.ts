@@ -1,0 +1,490 @@
+/**
+ * One attempt at a subtask. It never runs by itself: the slot's loop gives it turns (`runTurn`), messages come between turns, and
+ * while it waits for a promise (a sink's flush, the end of data) it is `suspended` and takes no input. All else is synchronous.
+ */
+import { FlottError, serializeError } from '#core/errors.js'
+import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
+import type { NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
+import type { StreamEvent } from '../exchange/exchange.js'
+import type { TaskServices } from '../operators/operator.js'
+import { describeOperator, operatorError } from '../operators/operator-error.js'
+import { type AlignerEffect, type Barrier, BarrierAligner } from './barrier-aligner.js'
+import type { Site } from './chain-generator.js'
+import { FinalCheckpoint } from './final-checkpoint.js'
+import { SubtaskCheckpointer } from './subtask-checkpointer.js'
+import type { TaskEnvironment, TaskSpec } from './task-environment.js'
+import { openTaskIo, type TaskIo } from './task-io.js'
+import { TaskTimes, type TurnOutcome } from './task-times.js'
+import { WatermarkValve } from './watermark-valve.js'
+
+/** Frames, or calls of a reader, in one turn: then other tasks, timers and messages have theirs. */
+const FRAMES_PER_TURN = 8
+const POLLS_PER_TURN = 1_024
+const SOURCE_TURN_MS = 2
+/** How long a failed task waits for its user code to close before it says that it failed. */
+const CLOSE_WAIT_MS = 5_000
+
+export type TriggerMessage = {
+  readonly checkpointId: number
+  readonly epoch: string
+  readonly timestamp: number
+  readonly assigned: Readonly<Record<string, Readonly<Record<number, number>>>>
+  readonly savepoint?: { readonly terminate: boolean; readonly drain: boolean }
+}
+
+export class StreamTask {
+  #state: ExecutionState = 'DEPLOYING'
+  #io: TaskIo | undefined
+  #aligner!: BarrierAligner
+  #valve!: WatermarkValve
+  #checkpointer!: SubtaskCheckpointer
+  readonly #site: Site = { operator: 0 }
+  readonly #times: TaskTimes
+  readonly #final: FinalCheckpoint
+  #inOperators = false
+  #suspended = 0
+  #trigger: { barrier: Barrier; assigned: TriggerMessage['assigned'] } | undefined
+  #alignmentStart = 0
+  #endedChannels = new Set<number>()
+  #dataEnded = new Set<number>()
+  #drain = true
+  #input: 'open' | 'ending' | 'ended' | 'closing' = 'open'
+  #numRecordsIn = 0
+  #flushedRecords = 0
+  #flushDue: number | undefined
+  readonly #flushMs: number
+
+  constructor(
+    private readonly env: TaskEnvironment,
+    private readonly spec: TaskSpec,
+  ) {
+    this.#times = new TaskTimes(env.clock.monotonicMs())
+    this.#final = new FinalCheckpoint(this.#checkpointing)
+    this.#flushMs = spec.config['execution.buffer-timeout.interval']
+  }
+  get attemptId(): string {
+    return this.spec.task.descriptor.attemptId
+  }
+  get state(): ExecutionState {
+    return this.#state
+  }
+  get isAlive(): boolean {
+    return this.#state === 'DEPLOYING' || this.#state === 'INITIALIZING' || this.#state === 'RUNNING'
+  }
+  get #checkpointing(): boolean {
+    return this.spec.config['execution.checkpointing.interval'] > 0
+  }
+
+  /** Links both ends of the exchange; to be done for all tasks of a deployment before any of them starts. */
+  connect(): void {
+    this.#io = openTaskIo(this.env, this.spec, this.#site, this.#services())
+    const { gate } = this.#io
+    const exactlyOnce = this.spec.config['execution.checkpointing.mode'] === 'EXACTLY_ONCE'
+    this.#aligner = new BarrierAligner(gate?.channelCount ?? 0, exactlyOnce)
+    this.#valve = new WatermarkValve(gate?.channelCount ?? 0)
+    const { clock, chunks, post } = this.env
+    const { subtaskIndex } = this.spec.task.descriptor
+    this.#checkpointer = new SubtaskCheckpointer({
+      io: this.#io,
+      site: this.#site,
+      target: { jobId: this.spec.job.jobGraph.jobId, attemptId: this.attemptId, subtaskIndex, chunks },
+      monotonicMs: () => clock.monotonicMs(),
+      now: () => clock.now(),
+      post,
+      isAlive: () => this.isAlive,
+    })
+  }
+  #services(): Omit<TaskServices, 'emitWatermark' | 'emitIdle'> {
+    const { env, attemptId } = this
+    const { subtaskIndex } = this.spec.task.descriptor
+    return {
+      wake: () => env.wake(),
+      fail: (error) => this.failInOperator(error),
+      sendReaderEvent: (operatorId, event) => {
+        if (this.isAlive) env.post({ kind: 'reader-event', attemptId, operatorId, reader: subtaskIndex, event })
+      },
+      sendCollected: (operatorId, subtask, checkpointId, records) => {
+        if (this.isAlive) env.post({ kind: 'collected', attemptId, operatorId, subtaskIndex: subtask, checkpointId, records })
+      },
+      checkpointingEnabled: this.#checkpointing,
+      watermarkIntervalMs: this.spec.config['pipeline.auto-watermark-interval'],
+    }
+  }
+  /** Restores state, opens the user functions, runs. */
+  async start(): Promise<void> {
+    if (!this.isAlive) return
+    this.#enter('INITIALIZING')
+    this.#inOperators = true
+    try {
+      await this.#io!.chain.open()
+    } catch (error) {
+      this.failInOperator(error)
+      return
+    }
+    this.#inOperators = false
+    if (!this.isAlive) return
+    this.#enter('RUNNING')
+    this.env.wake()
+  }
+  #enter(state: ExecutionState, error?: unknown): void {
+    this.#state = state
+    const isTerminal = state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED'
+    this.env.post({
+      kind: 'task-state',
+      attemptId: this.attemptId,
+      state,
+      ...(error === undefined ? {} : { error: serializeError(error) }),
+      ...(isTerminal && this.#io ? { accumulators: this.#io.runtime.accumulators(), metrics: this.metrics() } : {}),
+    })
+  }
+
+  /** A bounded piece of work. True when something was done, so that another turn may do more. */
+  runTurn(): boolean {
+    if (this.#state !== 'RUNNING') return false
+    const start = this.env.clock.monotonicMs()
+    let outcome: TurnOutcome = 'idle'
+    try {
+      outcome = this.#turn()
+    } catch (error) {
+      if (this.#inOperators) this.failInOperator(error)
+      else this.fail(error)
+    }
+    this.#times.turn(start, this.env.clock.monotonicMs(), outcome)
+    return outcome === 'busy'
+  }
+  #turn(): TurnOutcome {
+    if (!this.#drainOutput()) return 'back-pressured'
+    if (this.#input === 'closing') {
+      this.#finish()
+      return 'busy'
+    }
+    const now = this.env.clock.now()
+    if (!this.isSuspended) this.#fireTimers(now)
+    let worked = false
+    if (this.#canTakeInput) {
+      if (this.#trigger) worked = this.#beginTriggered()
+      worked = (this.#io!.gate ? this.#pollGate() : this.#pollSource()) || worked
+    }
+    this.#flushWhenDue(now)
+    return worked ? 'busy' : this.#isBackPressured ? 'back-pressured' : 'idle'
+  }
+  get isSuspended(): boolean {
+    return this.#suspended > 0
+  }
+  get #isBackPressured(): boolean {
+    for (const { partition } of this.#io!.layout.partitions) if (partition.isBackPressured) return true
+    return false
+  }
+  #drainOutput(): boolean {
+    let drained = true
+    for (const { partition } of this.#io!.layout.partitions) if (partition.isBackPressured && !partition.drain()) drained = false
+    return drained
+  }
+  get #canTakeInput(): boolean {
+    return !this.isSuspended && this.#input !== 'closing' && !this.#io!.chain.holdsInput
+  }
+  /** Whether a turn would find work; asked before the slot goes to sleep. */
+  get hasWork(): boolean {
+    if (this.#state !== 'RUNNING') return false
+    if (this.#isBackPressured) return this.#drainOutput()
+    if (this.#input === 'closing') return true
+    if (!this.#canTakeInput) return false
+    const { gate, chain } = this.#io!
+    if (this.#trigger && this.#isTriggerReady()) return true
+    if (gate) return gate.hasInput
+    return this.#input === 'open' && !this.#final.isStopping && chain.source!.mayHaveInput
+  }
+  /** By the wall clock; undefined while only input can bring work. */
+  get nextDue(): number | undefined {
+    if (this.#state !== 'RUNNING' || this.#isBackPressured) return undefined
+    const timer = this.isSuspended || this.#input === 'closing' ? undefined : this.#io!.chain.nextProcessingTime
+    if (timer === undefined || this.#flushDue === undefined) return timer ?? this.#flushDue
+    return Math.min(timer, this.#flushDue)
+  }
+  #fireTimers(now: number): void {
+    const due = this.#io!.chain.nextProcessingTime
+    if (due === undefined || due > now) return
+    this.#inOperators = true
+    this.#io!.chain.processProcessingTime(now)
+    this.#inOperators = false
+  }
+  #flushWhenDue(now: number): void {
+    const { partitions } = this.#io!.layout
+    let sent = 0
+    for (const { partition } of partitions) sent += partition.numRecordsOut
+    if (sent === this.#flushedRecords) return
+    this.#flushDue ??= now + this.#flushMs
+    if (now < this.#flushDue) return
+    for (const { partition } of partitions) partition.flush()
+    this.#flushedRecords = sent
+    this.#flushDue = undefined
+  }
+
+  // Input.
+  #pollSource(): boolean {
+    const { chain } = this.#io!
+    const source = chain.source!
+    if (this.#input !== 'open' || this.#final.isStopping || !source.mayHaveInput) return false
+    this.env.memory.reserve(0)
+    this.#inOperators = true
+    const status = source.poll(POLLS_PER_TURN, SOURCE_TURN_MS, () => this.#isBackPressured || chain.holdsInput)
+    this.#inOperators = false
+    if (status === 'nothing-available') source.awaitInput()
+    else if (status === 'end-of-input') this.#endData(true)
+    return true
+  }
+  #pollGate(): boolean {
+    const { chain } = this.#io!
+    const gate = this.#io!.gate!
+    let worked = false
+    for (let frames = 0; frames < FRAMES_PER_TURN; frames++) {
+      if (!this.#canTakeInput || this.#isBackPressured) break
+      const polled = gate.poll()
+      if (!polled) break
+      worked = true
+      if (polled.kind === 'event') this.#handleEvent(polled.channel, polled.event)
+      else {
+        this.env.memory.reserve(0)
+        this.#numRecordsIn += polled.batch.count
+        this.#inOperators = true
+        chain.processBatch(polled.batch, gate.inputIndexOf(polled.channel))
+        this.#inOperators = false
+      }
+      if (this.#state !== 'RUNNING') break
+    }
+    return worked
+  }
+  #handleEvent(channel: number, event: StreamEvent): void {
+    switch (event.kind) {
+      case 'watermark':
+        return this.#advance(this.#valve.watermarkReceived(channel, event.timestamp))
+      case 'stream-status':
+        return this.#advance(this.#valve.statusReceived(channel, event.idle))
+      case 'barrier':
+        if (!this.#aligner.aligning) this.#alignmentStart = this.env.clock.monotonicMs()
+        return this.#align(this.#aligner.barrierReceived(channel, event))
+      case 'end-of-data':
+        this.#dataEnded.add(channel)
+        if (!event.drain) this.#drain = false
+        return this.#dataMayHaveEnded()
+      case 'end-of-partition':
+        this.#endedChannels.add(channel)
+        this.#dataEnded.add(channel)
+        this.#advance(this.#valve.channelEnded(channel))
+        this.#align(this.#aligner.channelEnded(channel))
+        this.#dataMayHaveEnded()
+        return this.#closeWhenDone()
+      case 'latency-marker':
+        for (const { partition } of this.#io!.layout.partitions) partition.broadcastEvent(event)
+    }
+  }
+  #advance(output: { watermark?: number; idle?: boolean }): void {
+    this.#inOperators = true
+    if (output.watermark !== undefined) this.#io!.chain.processWatermark(output.watermark)
+    if (output.idle !== undefined) this.#io!.chain.processIdle(output.idle)
+    this.#inOperators = false
+  }
+
+  // Checkpoints.
+  #align(effects: readonly AlignerEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'block') this.#io!.gate!.block(effect.channel)
+      else if (effect.kind === 'unblock') this.#io!.gate!.unblock(effect.channel)
+      else if (effect.kind === 'superseded')
+        this.#checkpointer.decline(
+          effect.barrier.checkpointId,
+          new FlottError('CHECKPOINT_FAILED', 'a newer checkpoint began before all barriers had come'),
+        )
+      else this.#take(effect.barrier, this.env.clock.monotonicMs() - this.#alignmentStart)
+    }
+  }
+  triggerCheckpoint(message: TriggerMessage): void {
+    if (!this.isAlive) return
+    const { checkpointId, epoch, timestamp, savepoint } = message
+    const barrier: Barrier = { kind: 'barrier', checkpointId, epoch, timestamp, ...(savepoint ? { savepoint } : {}) }
+    this.#trigger = { barrier, assigned: message.assigned }
+    this.env.wake()
+  }
+  /** All assignments that the enumerator's snapshot covers have come; or, behind finished producers, all channels have ended. */
+  #isTriggerReady(): boolean {
+    const { chain, gate, layout } = this.#io!
+    if (gate) return this.#aligner.allEnded
+    const { barrier, assigned } = this.#trigger!
+    const { subtaskIndex } = this.spec.task.descriptor
+    try {
+      return chain.source!.coverEvents(assigned[layout.nodes[0]!.spec.id]?.[subtaskIndex])
+    } catch (error) {
+      this.#trigger = undefined
+      this.#checkpointer.decline(barrier.checkpointId, error)
+      return false
+    }
+  }
+  #beginTriggered(): boolean {
+    if (!this.#isTriggerReady()) return false
+    const { barrier } = this.#trigger!
+    const { savepoint } = barrier
+    // A drained savepoint is the final checkpoint of data that ends here.
+    if (savepoint?.terminate && savepoint.drain && this.#input === 'open') {
+      this.#endData(true)
+      return true
+    }
+    this.#trigger = undefined
+    this.#alignmentStart = this.env.clock.monotonicMs()
+    this.#align(this.#aligner.barrierReceived(undefined, barrier))
+    return true
+  }
+  #take(barrier: Barrier, alignmentMs: number): void {
+    this.#suspended++
+    const failed = (error: unknown) => this.failInOperator(error)
+    const taken = () => {
+      this.#suspended--
+      this.#final.begun(barrier)
+      this.#io!.chain.source?.releaseEvents()
+      this.env.wake()
+    }
+    this.#checkpointer.take(barrier, alignmentMs, taken, failed)
+  }
+  checkpointCompleted(checkpointId: number): void {
+    if (!this.#isOpen) return
+    this.#checkpointer.completed(checkpointId).then(
+      () => {
+        if (!this.isAlive) return
+        const stopped = this.#final.completed(checkpointId)
+        if (stopped && !this.#io!.gate) this.#endData(false)
+        this.#closeWhenDone()
+      },
+      (error: unknown) => this.failInOperator(error),
+    )
+  }
+  checkpointAborted(checkpointId: number): void {
+    if (!this.#isOpen) return
+    if (this.#trigger && this.#trigger.barrier.checkpointId <= checkpointId) {
+      this.#trigger = undefined
+      this.#io!.chain.source?.releaseEvents()
+    }
+    this.#final.aborted(checkpointId)
+    this.#checkpointer.aborted(checkpointId)
+    this.#align(this.#aligner.aborted(checkpointId))
+    this.env.wake()
+  }
+  get #isOpen(): boolean {
+    return this.isAlive && this.#io !== undefined
+  }
+
+  // The end of input.
+  #dataMayHaveEnded(): void {
+    if (this.#dataEnded.size === this.#io!.gate!.channelCount) this.#endData(this.#drain)
+  }
+  /** Once: what operators hold is emitted (when draining), end-of-data goes out, and the wait for the final checkpoint begins. */
+  #endData(drain: boolean): void {
+    if (this.#input !== 'open') return
+    this.#input = 'ending'
+    this.#suspended++
+    const ended = drain ? this.#io!.chain.finish() : Promise.resolve()
+    ended.then(
+      () => {
+        if (!this.isAlive) return
+        this.#suspended--
+        this.#input = 'ended'
+        for (const { partition } of this.#io!.layout.partitions) partition.broadcastEvent({ kind: 'end-of-data', drain })
+        const isTriggered = this.#trigger !== undefined
+        if (this.#final.dataEnded(drain, isTriggered) && !isTriggered)
+          this.env.post({ kind: 'awaiting-final-checkpoint', attemptId: this.attemptId })
+        this.#closeWhenDone()
+        this.env.wake()
+      },
+      (error: unknown) => this.failInOperator(error),
+    )
+  }
+  /** Ends the partitions once the final checkpoint is complete and every producer has ended its own. */
+  #closeWhenDone(): void {
+    if (this.#input !== 'ended' || !this.#final.isReached) return
+    if (this.#io!.gate && this.#endedChannels.size < this.#io!.gate.channelCount) return
+    for (const { partition } of this.#io!.layout.partitions) {
+      partition.broadcastEvent({ kind: 'end-of-partition' })
+      partition.flush()
+    }
+    this.#input = 'closing'
+    this.env.wake()
+  }
+  #finish(): void {
+    if (this.isSuspended) return
+    this.#suspended++
+    this.#io!.chain.close().then(
+      () => {
+        if (!this.isAlive) return
+        this.#closeExchange()
+        this.#enter('FINISHED')
+      },
+      (error: unknown) => this.failInOperator(error),
+    )
+  }
+
+  // From outside.
+  handleOperatorEvents(operatorId: string, events: readonly NumberedEvent[]): void {
+    const { chain, layout } = this.#io ?? {}
+    if (!this.isAlive || !chain?.source || layout?.nodes[0]!.spec.id !== operatorId) return
+    try {
+      chain.source.handleEvents(events)
+    } catch (error) {
+      this.#site.operator = 0
+      this.failInOperator(error)
+    }
+    this.env.wake()
+  }
+  cancel(): void {
+    if (this.isAlive) this.#end('CANCELED')
+  }
+  /** With the operator last entered as the one that is to blame. */
+  failInOperator(error: unknown): void {
+    const node = this.#io?.layout.nodes[this.#site.operator]
+    this.fail(node ? operatorError(error, node.spec) : error)
+  }
+  fail(error: unknown): void {
+    if (this.isAlive) this.#end('FAILED', error)
+  }
+  #end(state: 'CANCELED' | 'FAILED', error?: unknown): void {
+    this.#state = 'CANCELING'
+    this.#closeExchange()
+    let told = false
+    const tell = () => {
+      if (told) return
+      told = true
+      timer.cancel()
+      this.#enter(state, error)
+    }
+    const timer = this.env.clock.setTimer(CLOSE_WAIT_MS, tell, { unref: true })
+    const closed = this.#io?.chain.close() ?? Promise.resolve()
+    closed.catch((cause: unknown) => this.env.logger.warn('an operator failed to close', { attempt: this.attemptId, cause })).then(tell)
+  }
+  #closeExchange(): void {
+    this.#io?.gate?.close()
+    for (const { partition } of this.#io?.layout.partitions ?? []) partition.close()
+  }
+
+  /** Who would be blamed now, for the slot's memory limit. */
+  get lastEntered(): string {
+    const node = this.#io?.layout.nodes[this.#site.operator]
+    return node ? describeOperator(node.spec) : `task ${this.attemptId}`
+  }
+  get assignmentsReceived(): Readonly<Record<string, number>> {
+    const source = this.#io?.chain.source
+    return source ? { [this.#io!.layout.nodes[0]!.spec.id]: source.assignmentsReceived } : {}
+  }
+  metrics(): TaskMetrics {
+    const { layout, gate, chain, runtime } = this.#io!
+    const sum = (of: 'numRecordsOut' | 'numBytesOut') => layout.partitions.reduce((total, p) => total + p.partition[of], 0)
+    return {
+      numRecordsIn: this.#numRecordsIn,
+      numRecordsOut: sum('numRecordsOut'),
+      numBytesIn: gate?.numBytesIn ?? 0,
+      numBytesOut: sum('numBytesOut'),
+      busyTimeMs: Math.round(this.#times.busyTimeMs),
+      backPressuredTimeMs: Math.round(this.#times.backPressuredTimeMs),
+      idleTimeMs: Math.round(this.#times.idleTimeMs),
+      currentInputWatermark: gate ? this.#valve.current : chain.watermark,
+      accumulators: runtime.accumulators(),
+      user: runtime.userMetrics(),
+    }
+  }
+}
