@@ -257,23 +257,28 @@ export class StreamTask {
   #handleEvent(channel: number, event: StreamEvent): void {
     switch (event.kind) {
       case 'watermark':
-        return this.#advance(this.#valve.watermarkReceived(channel, event.timestamp))
+        this.#advance(this.#valve.watermarkReceived(channel, event.timestamp))
+        break
       case 'stream-status':
-        return this.#advance(this.#valve.statusReceived(channel, event.idle))
+        this.#advance(this.#valve.statusReceived(channel, event.idle))
+        break
       case 'barrier':
         if (!this.#aligner.aligning) this.#alignmentStart = this.env.clock.monotonicMs()
-        return this.#align(this.#aligner.barrierReceived(channel, event))
+        this.#align(this.#aligner.barrierReceived(channel, event))
+        break
       case 'end-of-data':
         this.#dataEnded.add(channel)
         if (!event.drain) this.#drain = false
-        return this.#dataMayHaveEnded()
+        this.#dataMayHaveEnded()
+        break
       case 'end-of-partition':
         this.#endedChannels.add(channel)
         this.#dataEnded.add(channel)
         this.#advance(this.#valve.channelEnded(channel))
         this.#align(this.#aligner.channelEnded(channel))
         this.#dataMayHaveEnded()
-        return this.#closeWhenDone()
+        this.#closeWhenDone()
+        break
       case 'latency-marker':
         for (const { partition } of this.#io!.layout.partitions) partition.broadcastEvent(event)
     }
