@@ -50,7 +50,14 @@ export function sketchJob(
         ...(definition.inputTag === undefined ? {} : { inputTag: definition.inputTag }),
       }
     })
-    return { id, name: vertex.name, parallelism: vertex.parallelism ?? 1, maxParallelism: 128, slotSharingGroup: 'default', operators: specs }
+    return {
+      id,
+      name: vertex.name,
+      parallelism: vertex.parallelism ?? 1,
+      maxParallelism: 128,
+      slotSharingGroup: 'default',
+      operators: specs,
+    }
   })
   const edgeFunctions = new Map<string, EdgeDefinition>()
   const jobEdges = edges.map((edge, n): JobEdge => {
@@ -93,7 +100,12 @@ export class SlotJob {
 
   constructor(
     private readonly job: { jobGraph: JobGraph; program: BuiltProgram },
-    options: { restore?: Readonly<Record<string, TaskRestore>>; chunks?: Map<string, Uint8Array>; memory?: () => number; attempt?: number } = {},
+    options: {
+      restore?: Readonly<Record<string, TaskRestore>>
+      chunks?: Map<string, Uint8Array>
+      memory?: () => number
+      attempt?: number
+    } = {},
   ) {
     this.chunks = options.chunks ?? new Map()
     const doorbell = new Doorbell(undefined, { oneThread: true })
@@ -144,7 +156,11 @@ export class SlotJob {
       }
     })
     this.#worker.start()
-    this.send({ kind: 'deploy', job: { jobGraph, deployment: { jobId: jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] } }, tasks })
+    this.send({
+      kind: 'deploy',
+      job: { jobGraph, deployment: { jobId: jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] } },
+      tasks,
+    })
   }
   #heard(message: FromSlotWorker): void {
     this.said.push(message)
@@ -222,4 +238,3 @@ export class SlotJob {
     )
   }
 }
-

@@ -1,14 +1,14 @@
 /** A slot worker as a thread: binds SlotWorker to the thread's port, clock and memory. */
-import { setFlagsFromString, getHeapStatistics } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '#core/clock.js'
+import { FlottError } from '#core/errors.js'
 import { systemRandom } from '#core/random.js'
 import { ArtifactLoader } from '#usercode/program-loader.js'
 import { Doorbell } from '../exchange/doorbell.js'
 import { SlotExchangeFactory } from '../exchange/exchange-factory.js'
 import { createKeyedStateBackend } from '../state/heap-keyed-state-backend.js'
-import { createWindowOperator } from '../operators/window.js'
 import type { MemoryProbe } from './memory-guard.js'
 import type { SlotWorkerData, ToSlotWorker } from './protocol.js'
 import { SlotWorker } from './slot-worker.js'
@@ -36,7 +36,9 @@ const worker = new SlotWorker({
   loader: new ArtifactLoader(systemClock),
   memory: threadMemory(),
   createKeyedState: createKeyedStateBackend,
-  createWindowOperator,
+  createWindowOperator: () => {
+    throw new FlottError('INTERNAL', 'this version has no window operators')
+  },
   post: (message, transfer) => port.postMessage(message, transfer ?? []),
 })
 port.on('message', (message: ToSlotWorker) => worker.handle(message))
