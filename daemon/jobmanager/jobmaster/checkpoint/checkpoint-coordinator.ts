@@ -54,6 +54,8 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #committing: Promise<void> = Promise.resolve()
   /** One sweep after the other; never rejects. */
   #sweeping: Promise<void> = Promise.resolve()
+  /** The last two at least, in order, retained or not. */
+  #completedIds: readonly number[]
   #stored: { readonly id: number; readonly manifest: CheckpointManifest; readonly blob: string } | undefined
   readonly #ready: Promise<void>
 
@@ -63,6 +65,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     private readonly sources: Sources,
   ) {
     this.#state = initialCheckpointState(settings, ctx.fact.checkpointIdReserved)
+    this.#completedIds = ctx.fact.checkpoints.map(({ id }) => id)
     this.#told = new AttemptsTold(ctx.fact.checkpoints.length === 0 ? 0 : undefined)
     this.#ready = this.#findReferences()
     ctx.signal.addEventListener('abort', () => this.close(), { once: true })
@@ -76,7 +79,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   }
   acknowledge(ack: CheckpointAcknowledgement): void {
     // A task that does not say what it was told has been told, at the latest one whole checkpoint later.
-    const told = ack.lastCheckpointCompleted ?? this.ctx.fact.checkpoints.at(-2)?.id
+    const told = ack.lastCheckpointCompleted ?? this.#completedIds.at(-2)
     if (told !== undefined) this.#told.told(ack.attemptId, told)
     this.#apply({ kind: 'acknowledged', ack, timestamp: this.ctx.clock.now() })
   }
@@ -280,6 +283,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #completed(pending: PendingCheckpoint): void {
     const { manifest, blob } = this.#storedOf(pending)
     this.ctx.logger.info('checkpoint completed', { checkpointId: pending.id, stateSize: manifest.stateSize })
+    this.#completedIds = [...this.#completedIds.slice(-1), pending.id]
     this.#statistics.completed(pending, manifest, blob)
     this.#references.completed(
       pending.id,

@@ -1,0 +1,39 @@
+import test from 'ava'
+import { between } from '#core/random.js'
+import { DEFAULT_CHECKPOINT_SETTINGS } from '#jobmanager/jobmaster/checkpoint/checkpoint-settings.js'
+import { type Chances, CheckpointWorld, NO_FAULTS } from './checkpoint-world.js'
+
+const settings = { ...DEFAULT_CHECKPOINT_SETTINGS, intervalMs: 100, timeoutMs: 400, tolerableFailures: 2 }
+const FAULTS: Chances = {
+  decline: 0.05,
+  silent: 0.03,
+  lostNotification: 0.3,
+  lostTrigger: 0.05,
+  blobFails: 0.02,
+  factRefused: 0.03,
+  tellsTold: true,
+}
+
+for (const tellsTold of [true, false])
+  test(`whatever fails, a checkpoint is complete when its fact is set, and nothing that it needs is deleted (told: ${tellsTold})`, async (t) => {
+    let completed = 0
+    let failures = 0
+    for (let seed = 1; seed <= 8; seed++) {
+      const world = new CheckpointWorld(t, seed, { ...settings, maxRetained: 1 + (seed % 3) }, { ...FAULTS, tellsTold })
+      for (let round = 0; round < 12; round++) {
+        await world.clock.advance(between(world.random, 10, 1_000))
+        world.pickFault()
+      }
+      // The faults end: checkpoints complete again, and what was left behind goes.
+      world.chances = { ...NO_FAULTS, tellsTold }
+      const before = world.completed
+      await world.clock.advance(5_000)
+      t.true(world.completed >= before + 5, `seed ${seed}: ${world.completed - before} completed once the faults had ended`)
+      t.true(world.garbage.length <= 12 * 4, `seed ${seed}: ${world.garbage.join('\n')}`)
+      t.is(world.coordinator.statistics().counts.inProgress <= 1, true)
+      completed += world.completed
+      failures += world.failures
+    }
+    t.true(completed > 400, `${completed}`)
+    t.true(failures > 0, 'some jobs failed for their checkpoints')
+  })
