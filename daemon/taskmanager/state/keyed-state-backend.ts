@@ -6,6 +6,7 @@ import type { Clock } from '#core/clock.js'
 import type { Key, TimeDomain } from '#core/functions/functions.js'
 import type { StateDescriptor } from '#core/state/state.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { NamespacedTables } from './table-family.js'
 
 /** Chunks leave and enter the slot worker through this; bytes are on the in-sync disks when `put` resolves. */
 export interface ChunkStore {
@@ -35,14 +36,15 @@ export interface KeyedStateBackendOptions {
   readonly allowNonRestoredState?: boolean
 }
 
-export type TimerCallback = (timestamp: number, domain: TimeDomain) => void
+/** `namespace` is what the timer was registered with: '' for users' timers, windows have others. */
+export type TimerCallback = (timestamp: number, domain: TimeDomain, namespace: string) => void
 
 export interface KeyedTimers {
   /** For the current key; one timer a key, namespace and time stamp. */
-  registerEventTime(timestamp: number): void
-  deleteEventTime(timestamp: number): void
-  registerProcessingTime(timestamp: number): void
-  deleteProcessingTime(timestamp: number): void
+  registerEventTime(timestamp: number, namespace?: string): void
+  deleteEventTime(timestamp: number, namespace?: string): void
+  registerProcessingTime(timestamp: number, namespace?: string): void
+  deleteProcessingTime(timestamp: number, namespace?: string): void
   /** Fires, in order of time stamps, all event-time timers <= watermark: sets the current key, then calls back. Timers may be registered meanwhile. */
   advanceWatermark(watermark: number, fire: TimerCallback): void
   advanceProcessingTime(now: number, fire: TimerCallback): void
@@ -66,6 +68,8 @@ export interface KeyedStateBackend {
   /** The handle of a declared state, the same object at each call. */
   state<S>(descriptor: StateDescriptor<S>): S
   readonly timers: KeyedTimers
+  /** For the engine's own operators: a table a namespace (a window), which is dropped as a whole. Once a name. */
+  namespacedTables(name: string): NamespacedTables
   /** The operator has declared all its states (called `state` for each). STATE_NOT_RESTORED where a restored snapshot has others. */
   declared(): void
   /** Synchronous part: the epoch rises, nothing else. Only one walk at a time; a running one is finished or dropped first. */

@@ -1,6 +1,6 @@
 import { FlottError } from '#core/errors.js'
 import type { Key } from '#core/functions/functions.js'
-import type { KeyedTimers } from './keyed-state-backend.js'
+import type { KeyedTimers, TimerCallback } from './keyed-state-backend.js'
 import { NO_NAMESPACE, type TimerQueue } from './timers.js'
 
 /** Where the current key is read and set. */
@@ -9,8 +9,6 @@ export interface KeyContext {
   readonly currentKeyHash: number
   setCurrentKey(key: Key, hash: number): void
 }
-
-export type NamespacedTimerCallback = (timestamp: number, domain: 'event-time' | 'processing-time', namespace: string) => void
 
 /** Both time domains for the current key. Windows' timers have a namespace. */
 export class HeapKeyedTimers implements KeyedTimers {
@@ -31,16 +29,16 @@ export class HeapKeyedTimers implements KeyedTimers {
   deleteProcessingTime(timestamp: number, namespace = NO_NAMESPACE): void {
     this.processingTime.delete(this.context.currentKey, this.context.currentKeyHash, timestamp, namespace)
   }
-  advanceWatermark(watermark: number, fire: NamespacedTimerCallback): void {
+  advanceWatermark(watermark: number, fire: TimerCallback): void {
     this.#advance(this.eventTime, 'event-time', watermark, fire)
   }
-  advanceProcessingTime(now: number, fire: NamespacedTimerCallback): void {
+  advanceProcessingTime(now: number, fire: TimerCallback): void {
     this.#advance(this.processingTime, 'processing-time', now, fire)
   }
   get nextProcessingTime(): number | undefined {
     return this.processingTime.next
   }
-  #advance(queue: TimerQueue, domain: 'event-time' | 'processing-time', time: number, fire: NamespacedTimerCallback): void {
+  #advance(queue: TimerQueue, domain: 'event-time' | 'processing-time', time: number, fire: TimerCallback): void {
     queue.advance(time, (key, hash, timestamp, namespace) => {
       this.context.setCurrentKey(key, hash)
       fire(timestamp, domain, namespace)

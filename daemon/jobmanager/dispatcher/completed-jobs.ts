@@ -1,0 +1,94 @@
+import type { JobDetails, JobOverview } from '#protocol/gateways/dispatcher-gateway.js'
+import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { BlobStore } from '#protocol/ha/blobs.js'
+import type { JobFact } from '#protocol/ha/facts.js'
+import type { CollectedResults } from '../jobmaster/collected-results.js'
+import { loadEndedJob } from '../jobmaster/job-result.js'
+
+export interface CompletedJobsOptions {
+  /** jobstore.max-capacity */
+  readonly capacity: number
+  /** jobstore.expiration-time */
+  readonly expirationMs: number
+}
+
+export interface CompletedJob {
+  readonly fact: JobFact & { readonly terminal: NonNullable<JobFact['terminal']> }
+  /** undefined: on disk, since an earlier reign ended it. */
+  readonly details: JobDetails | undefined
+  readonly collected: CollectedResults | undefined
+}
+
+/** Jobs that have ended, oldest first: kept for a while, and not too many. */
+export class CompletedJobs {
+  readonly #jobs = new Map<string, CompletedJob>()
+
+  constructor(private readonly options: CompletedJobsOptions) {}
+
+  add(job: CompletedJob): void {
+    this.#jobs.set(job.fact.jobId, job)
+  }
+  get(jobId: string): CompletedJob | undefined {
+    return this.#jobs.get(jobId)
+  }
+  all(): readonly CompletedJob[] {
+    return [...this.#jobs.values()]
+  }
+  /** Takes out those that are kept no longer. */
+  expire(nowMs: number): readonly CompletedJob[] {
+    const byEnd = this.all().toSorted((a, b) => a.fact.terminal.endTime - b.fact.terminal.endTime)
+    const { capacity, expirationMs } = this.options
+    const expired = byEnd.filter((job, i) => i < byEnd.length - capacity || nowMs - job.fact.terminal.endTime >= expirationMs)
+    for (const { fact } of expired) this.#jobs.delete(fact.jobId)
+    return expired
+  }
+}
+
+const NO_TASKS: Readonly<Record<ExecutionState, number>> = {
+  CREATED: 0,
+  SCHEDULED: 0,
+  DEPLOYING: 0,
+  INITIALIZING: 0,
+  RUNNING: 0,
+  FINISHED: 0,
+  CANCELING: 0,
+  CANCELED: 0,
+  FAILED: 0,
+}
+
+export function completedOverview({ fact, details }: CompletedJob): JobOverview {
+  const { jobId, jobName, terminal, submittedTime: startTime } = fact
+  const { status, endTime } = terminal
+  return { jobId, jobName, status, startTime, endTime, lastModification: endTime, tasks: details?.tasks ?? NO_TASKS }
+}
+
+/** From memory, or from what an earlier reign has stored. */
+export async function completedDetails(job: CompletedJob, blobs: BlobStore): Promise<JobDetails> {
+  if (job.details) return job.details
+  const { fact } = job
+  const base = bareDetails(job, await loadJobGraph(blobs, fact))
+  if (fact.result === undefined || fact.history === undefined) return base
+  return { ...base, ...(await loadEndedJob(blobs, { result: fact.result, history: fact.history })) }
+}
+
+/** What the fact alone says. */
+export function bareDetails(job: CompletedJob, jobGraph: JobGraph): JobDetails {
+  const { fact } = job
+  return {
+    ...completedOverview(job),
+    jobGraph,
+    fact,
+    timestamps: { [fact.terminal.status]: fact.terminal.endTime },
+    vertices: [],
+    restarts: fact.restarts.count,
+    exceptions: [],
+    exceptionsTruncated: false,
+    accumulators: {},
+    checkpoints: { counts: { restored: 0, total: 0, inProgress: 0, completed: 0, failed: 0 }, history: [] },
+  }
+}
+
+export async function loadJobGraph(blobs: BlobStore, fact: JobFact): Promise<JobGraph> {
+  return JSON.parse(Buffer.from(await blobs.get(fact.jobGraph)).toString()) as JobGraph
+}

@@ -1,0 +1,293 @@
+/**
+ * Accepts jobs, makes them durable, and starts one JobMaster for each; finds them again on new leadership. A job that can not be
+ * recovered fails by itself, with its reason: it never takes the leader down.
+ */
+import { createHash } from 'node:crypto'
+import { type Clock, every, type Timer } from '#core/clock.js'
+import { FlottError, isFlottError, serializeError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import type { Random } from '#core/random.js'
+import type {
+  ClusterOverview,
+  DispatcherGateway,
+  JobDetails,
+  JobOverview,
+  TaskManagerDetails,
+} from '#protocol/gateways/dispatcher-gateway.js'
+import { jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { JobFact, Versioned } from '#protocol/ha/facts.js'
+import type { Reign } from '#protocol/ha/leadership.js'
+import type { EndpointRegistry } from '#rpc/rpc.js'
+import { type CoordinatorFactory, JobMaster } from '../jobmaster/job-master.js'
+import type { JobMasterSettings } from '../jobmaster/job-master-settings.js'
+import { endedFact, storeEndedJob } from '../jobmaster/job-result.js'
+import type { ResourceManager } from '../resourcemanager/resource-manager.js'
+import {
+  bareDetails,
+  type CompletedJob,
+  CompletedJobs,
+  type CompletedJobsOptions,
+  completedDetails,
+  completedOverview,
+  loadJobGraph,
+} from './completed-jobs.js'
+import { validateJobGraph } from './graph-validation.js'
+
+const EXPIRATION_CHECK_MS = 10_000
+
+export interface DispatcherOptions {
+  readonly reign: Reign
+  readonly blobs: ReplicatedBlobStore
+  readonly endpoints: EndpointRegistry
+  readonly resourceManager: ResourceManager
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly completed: CompletedJobsOptions
+  /** INVALID_CONFIG where the job's settings can not be read. */
+  settingsOf(jobGraph: JobGraph): JobMasterSettings
+  readonly createCoordinators: CoordinatorFactory
+}
+
+interface RunningJob {
+  readonly master: JobMaster
+  readonly unregister: () => void
+}
+
+export class Dispatcher implements DispatcherGateway {
+  readonly #jobs = new Map<string, RunningJob>()
+  readonly #completed: CompletedJobs
+  readonly #submissions = new Map<string, Promise<void>>()
+  #expirations: Timer | undefined
+  #stopped = false
+
+  constructor(private readonly options: DispatcherOptions) {
+    this.#completed = new CompletedJobs(options.completed)
+  }
+
+  /** Takes over all jobs of the reign before. Fails only when the facts can not be read. */
+  async recover(): Promise<void> {
+    const { reign, clock } = this.options
+    const { facts } = reign
+    for (const jobId of await facts.listJobs()) {
+      const fact = await facts.readJob(jobId)
+      if (fact) await this.#recover(fact)
+    }
+    this.#expirations = every(clock, EXPIRATION_CHECK_MS, () => this.#expire(), { unref: true })
+  }
+  /** JobMasters stop; the jobs themselves go on. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#expirations?.cancel()
+    const jobs = [...this.#jobs.values()]
+    this.#jobs.clear()
+    await Promise.all(
+      jobs.map(async ({ master, unregister }) => {
+        unregister()
+        await master.stop()
+      }),
+    )
+  }
+
+  async submitJob({ jobGraph }: { jobGraph: JobGraph }): Promise<{ accepted: true }> {
+    if (this.#stopped) throw new FlottError('NOT_LEADER', 'the Dispatcher has stopped')
+    validateJobGraph(jobGraph)
+    this.options.settingsOf(jobGraph)
+    const { jobId } = jobGraph
+    const before = this.#submissions.get(jobId) ?? Promise.resolve()
+    const submission = before.catch(() => {}).then(() => this.#submit(jobGraph))
+    this.#submissions.set(jobId, submission)
+    try {
+      await submission
+    } finally {
+      if (this.#submissions.get(jobId) === submission) this.#submissions.delete(jobId)
+    }
+    return { accepted: true }
+  }
+  async cancelJob({ jobId }: { jobId: string }): Promise<{ accepted: true }> {
+    const job = this.#jobs.get(jobId)
+    if (!job) {
+      const { status } = this.#completedJob(jobId).fact.terminal
+      throw new FlottError('JOB_ALREADY_TERMINATED', `job ${jobId} is ${status}`)
+    }
+    await job.master.cancel()
+    return { accepted: true }
+  }
+  async listJobs(): Promise<readonly JobOverview[]> {
+    return [...[...this.#jobs.values()].map(({ master }) => master.overview()), ...this.#completed.all().map(completedOverview)]
+  }
+  async describeJob({ jobId }: { jobId: string }): Promise<JobDetails> {
+    const job = this.#jobs.get(jobId)
+    return job ? job.master.describe() : completedDetails(this.#completedJob(jobId), this.options.blobs)
+  }
+  async fetchCollected(request: {
+    jobId: string
+    operatorId: string
+    after: number
+  }): Promise<{ records: readonly unknown[]; next: number; ended: boolean }> {
+    const { jobId, operatorId, after } = request
+    const job = this.#jobs.get(jobId)
+    const collected = job ? job.master.collected : this.#completedJob(jobId).collected
+    const { records, next, more } = collected?.fetch(operatorId, after) ?? { records: [], next: after, more: false }
+    return { records, next, ended: !job && !more }
+  }
+  async clusterOverview(): Promise<ClusterOverview> {
+    const { resourceManager } = this.options
+    const { total, free } = resourceManager.slotCounts()
+    const ended = (status: string) => this.#completed.all().filter((job) => job.fact.terminal.status === status).length
+    return {
+      taskManagers: resourceManager.describe().length,
+      slotsTotal: total,
+      slotsAvailable: free,
+      jobsRunning: this.#jobs.size,
+      jobsFinished: ended('FINISHED'),
+      jobsCancelled: ended('CANCELED'),
+      jobsFailed: ended('FAILED'),
+    }
+  }
+  async listTaskManagers(): Promise<readonly TaskManagerDetails[]> {
+    return this.options.resourceManager.describe()
+  }
+
+  async #submit(jobGraph: JobGraph): Promise<void> {
+    const { reign, blobs, clock } = this.options
+    const { jobId, jobName, artifact } = jobGraph
+    const bytes = Buffer.from(JSON.stringify(jobGraph))
+    const name = `graph/${createHash('sha256').update(bytes).digest('hex')}`
+    if (this.#isKnown(jobId, name)) return
+    if (artifact !== undefined && !(await blobs.info(artifact))) throw new FlottError('BLOB_NOT_FOUND', `${artifact} was not uploaded`)
+    await blobs.put(name, bytes)
+    await reign.whenConfirmed()
+    const fact: JobFact = {
+      jobId,
+      jobName,
+      target: 'RUNNING',
+      submittedTime: clock.now(),
+      ...(artifact === undefined ? {} : { artifact }),
+      jobGraph: name,
+      checkpoints: [],
+      checkpointIdReserved: 0,
+      attemptNumber: -1,
+      restarts: { count: 0 },
+    }
+    const created = await this.#create(fact)
+    if (this.#stopped) throw new FlottError('NOT_LEADER', 'the job is accepted, and the next leader will run it')
+    await this.#startOrFail(jobGraph, created)
+  }
+  /** Also when an earlier try of the same submission had created it, and nobody learned of that. */
+  async #create(fact: JobFact): Promise<Versioned<JobFact>> {
+    const { facts } = this.options.reign
+    try {
+      return { value: fact, version: await facts.createJob(fact) }
+    } catch (error) {
+      if (!isFlottError(error, 'FACT_EXISTS', 'FACT_CONFLICT')) throw error
+    }
+    const found = await facts.readJob(fact.jobId)
+    if (found?.value.jobGraph === fact.jobGraph) return found
+    throw new FlottError('JOB_SUBMISSION_FAILED', `another job has the id ${fact.jobId}`)
+  }
+
+  /** JOB_SUBMISSION_FAILED where the id belongs to another job. */
+  #isKnown(jobId: string, graph: string): boolean {
+    const fact = this.#jobs.get(jobId)?.master.fact ?? this.#completed.get(jobId)?.fact
+    if (!fact) return false
+    if (fact.jobGraph !== graph) throw new FlottError('JOB_SUBMISSION_FAILED', `another job has the id ${jobId}`)
+    return true
+  }
+
+  async #recover(fact: Versioned<JobFact>): Promise<void> {
+    const { terminal } = fact.value
+    if (terminal) return this.#completed.add({ fact: { ...fact.value, terminal }, details: undefined, collected: undefined })
+    let jobGraph: JobGraph
+    try {
+      jobGraph = await loadJobGraph(this.options.blobs, fact.value)
+      await this.#checkBlobs(fact.value)
+    } catch (cause) {
+      return this.#failUnrecoverable(fact, cause)
+    }
+    await this.#startOrFail(jobGraph, fact)
+  }
+  async #startOrFail(jobGraph: JobGraph, fact: Versioned<JobFact>): Promise<void> {
+    try {
+      await this.#start(jobGraph, fact)
+    } catch (cause) {
+      await this.#failUnrecoverable(fact, cause)
+    }
+  }
+  async #start(jobGraph: JobGraph, fact: Versioned<JobFact>): Promise<void> {
+    const { reign, blobs, resourceManager: slots, clock, random, logger, settingsOf, createCoordinators, endpoints } = this.options
+    const settings = settingsOf(jobGraph)
+    const onEnded = (details: JobDetails) => this.#ended(details)
+    const master = new JobMaster({ jobGraph, fact, reign, blobs, slots, clock, random, logger, settings, createCoordinators, onEnded })
+    const unregister = endpoints.register(jobMasterGateway, master, jobGraph.jobId)
+    this.#jobs.set(jobGraph.jobId, { master, unregister })
+    try {
+      await master.start()
+    } catch (error) {
+      unregister()
+      this.#jobs.delete(jobGraph.jobId)
+      await master.stop()
+      throw error
+    }
+  }
+  #ended(details: JobDetails): void {
+    const job = this.#jobs.get(details.jobId)
+    const { terminal } = details.fact
+    if (!job || !terminal) return
+    this.#jobs.delete(details.jobId)
+    job.unregister()
+    this.#completed.add({ fact: { ...details.fact, terminal }, details, collected: job.master.collected })
+    this.#expire()
+  }
+
+  /** All that the fact names, and that this job can not go on without, is on disk. */
+  async #checkBlobs({ artifact, deployment, checkpoints }: JobFact): Promise<void> {
+    for (const name of [artifact, deployment, checkpoints.at(-1)?.manifest])
+      if (name !== undefined && !(await this.options.blobs.info(name))) throw new FlottError('BLOB_NOT_FOUND', `${name} is missing`)
+  }
+  async #failUnrecoverable({ value: fact, version }: Versioned<JobFact>, cause: unknown): Promise<void> {
+    const { clock, blobs, reign, logger } = this.options
+    if (reign.signal.aborted) throw cause
+    logger.error('a job can not be started', { jobId: fact.jobId, cause })
+    const terminal = { status: 'FAILED' as const, endTime: clock.now() }
+    const failure = serializeError(new FlottError('JOB_FAILED', `the job can not be started: ${(cause as Error).message}`, { cause }))
+    const bare = { fact: { ...fact, terminal }, details: undefined, collected: undefined }
+    const jobGraph = await loadJobGraph(blobs, fact).catch(() => emptyGraph(fact))
+    const details: JobDetails = {
+      ...bareDetails(bare, jobGraph),
+      failure,
+      exceptions: [{ error: failure, timestamp: terminal.endTime }],
+    }
+    const ended = endedFact(fact, await storeEndedJob(blobs, details), terminal)
+    await reign.facts.setJob(ended, version)
+    this.#completed.add({ fact: { ...ended, terminal }, details: { ...details, fact: ended }, collected: undefined })
+  }
+
+  #completedJob(jobId: string): CompletedJob {
+    const job = this.#completed.get(jobId)
+    if (!job) throw new FlottError('JOB_NOT_FOUND', `no job ${jobId}`)
+    return job
+  }
+  #expire(): void {
+    for (const job of this.#completed.expire(this.options.clock.now()))
+      this.#forget(job).catch((error: unknown) => {
+        if (!isFlottError(error, 'FACT_NOT_FOUND'))
+          this.options.logger.warn('an expired job was not removed', { jobId: job.fact.jobId, error })
+      })
+  }
+  /** The fact first: from then on nothing names the blobs. The artifact may be another job's, too, and stays. */
+  async #forget({ fact }: CompletedJob): Promise<void> {
+    const { reign, blobs } = this.options
+    await reign.whenConfirmed()
+    const found = await reign.facts.readJob(fact.jobId)
+    if (found) await reign.facts.deleteJob(fact.jobId, found.version)
+    await blobs.delete([fact.jobGraph, fact.result, fact.history].filter((name) => name !== undefined))
+  }
+}
+
+function emptyGraph({ jobId, jobName }: JobFact): JobGraph {
+  const program = { args: [], env: {}, clockMs: 0, randomSeed: 0, once: {}, executeIndex: 0, earlierResults: [] }
+  return { jobId, jobName, program, fingerprint: '', settings: {}, vertices: [], edges: [] }
+}

@@ -1,0 +1,100 @@
+/**
+ * A JobManager: a candidate that leads or stands by. A takeover has an order that correctness rests on (DESIGN section 3): see the newest
+ * facts, persist the epoch, be a member of the in-sync set, take the jobs over, publish the leader, serve.
+ */
+import { FlottError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import type { Service } from '#core/service.js'
+import type { DispatcherGateway } from '#protocol/gateways/dispatcher-gateway.js'
+import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { LeaderInfo } from '#protocol/ha/facts.js'
+import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
+import { type LeaderParts, LeaderServices } from './leader-services.js'
+
+/** The bytes of this JobManager, as far as leading needs them. */
+export interface LeaderStorage {
+  /** On this disk before anything is acknowledged under the epoch. */
+  persistEpoch(reign: Reign): Promise<void>
+  /** NOT_IN_SYNC unless this disk is a member of the in-sync set. From then on `put` reaches all members, and standbys may join. */
+  lead(reign: Reign): Promise<{ readonly blobs: ReplicatedBlobStore; stop(): Promise<void> }>
+}
+
+export interface JobManagerOptions {
+  readonly election: LeaderElection
+  readonly storage: LeaderStorage
+  /** How others reach this process. */
+  readonly address: Omit<LeaderInfo, 'epoch'>
+  readonly clusterUuid: string
+  readonly logger: Logger
+  readonly parts: LeaderParts
+}
+
+export interface Leading {
+  readonly dispatcher: DispatcherGateway
+  readonly blobs: ReplicatedBlobStore
+  readonly info: LeaderInfo
+}
+
+export class JobManager implements Service {
+  #leading: Leading | undefined
+  #stopLeading: (() => Promise<void>) | undefined
+  #stopped = false
+
+  constructor(private readonly options: JobManagerOptions) {}
+
+  /** Present while this process leads and serves. */
+  leading(): Leading | undefined {
+    return this.#leading
+  }
+
+  async start(): Promise<void> {
+    await this.options.election.start({ onGranted: (reign) => this.#lead(reign) })
+  }
+  /** Ends what it leads, then its candidacy, so that the next leader begins at once. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#stopLeading?.()
+    await this.options.election.stop()
+  }
+
+  async #lead(reign: Reign): Promise<void> {
+    const { storage, parts, clusterUuid, address, logger } = this.options
+    if (this.#stopped) throw new FlottError('SHUTTING_DOWN', 'the JobManager stops')
+    await this.#stopLeading?.()
+    await reign.facts.sync()
+    await storage.persistEpoch(reign)
+    const replication = await storage.lead(reign)
+    const services = new LeaderServices(reign, replication.blobs, clusterUuid, parts)
+    let stopping: Promise<void> | undefined
+    const stop = () => {
+      stopping ??= (async () => {
+        this.#leading = undefined
+        await services.stop()
+        await replication.stop()
+        logger.info('leads no more')
+      })()
+      return stopping
+    }
+    this.#stopLeading = stop
+    reign.signal.addEventListener(
+      'abort',
+      () => void stop().catch((error: unknown) => logger.error('the reign did not end cleanly', { error })),
+      {
+        once: true,
+      },
+    )
+    try {
+      await services.recover()
+      const info: LeaderInfo = { ...address, epoch: reign.epoch }
+      reign.signal.throwIfAborted()
+      await reign.publish(info)
+      reign.signal.throwIfAborted()
+      services.serve()
+      this.#leading = { dispatcher: services.dispatcher, blobs: replication.blobs, info }
+      logger.info('leads', { epoch: reign.epoch })
+    } catch (error) {
+      await stop()
+      throw error
+    }
+  }
+}

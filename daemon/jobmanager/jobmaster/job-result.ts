@@ -1,0 +1,48 @@
+/** What stays of a job that has ended: its result, and the rest of its details, as blobs that the job's fact names. */
+import { createHash } from 'node:crypto'
+import { pack, unpack } from 'msgpackr'
+import type { JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
+import type { BlobStore } from '#protocol/ha/blobs.js'
+import type { JobFact } from '#protocol/ha/facts.js'
+
+type Result = Pick<JobDetails, 'jobId' | 'jobName' | 'status' | 'startTime' | 'endTime' | 'accumulators' | 'failure'>
+type History = Omit<JobDetails, 'jobGraph' | 'fact' | keyof Result>
+
+export interface EndedJobBlobs {
+  readonly result: string
+  readonly history: string
+}
+
+export async function storeEndedJob(blobs: BlobStore, details: JobDetails): Promise<EndedJobBlobs> {
+  const { jobGraph: _graph, fact: _fact, jobId, jobName, status, startTime, endTime, accumulators, failure, ...history } = details
+  const result: Result = { jobId, jobName, status, startTime, endTime, accumulators, ...(failure ? { failure } : {}) }
+  const store = async (kind: string, value: object) => {
+    const bytes = pack(value)
+    const name = `${kind}/${jobId}/${createHash('sha256').update(bytes).digest('hex')}`
+    await blobs.put(name, bytes)
+    return name
+  }
+  return { result: await store('result', result), history: await store('history', history satisfies History) }
+}
+
+export async function loadEndedJob(blobs: BlobStore, names: EndedJobBlobs): Promise<Omit<JobDetails, 'jobGraph' | 'fact'>> {
+  const result = unpack(await blobs.get(names.result)) as Result
+  const history = unpack(await blobs.get(names.history)) as History
+  return { ...history, ...result }
+}
+
+/** The fact's last step. A job that has FINISHED needs its checkpoints no more; after any other end they are kept. */
+export function endedFact(fact: JobFact, blobs: EndedJobBlobs, terminal: NonNullable<JobFact['terminal']>): JobFact {
+  const { deployment: _deployment, ...rest } = fact
+  return { ...rest, ...blobs, terminal, checkpoints: terminal.status === 'FINISHED' ? [] : fact.checkpoints }
+}
+
+/** Deletes what an ended job's fact names no more. What is missed is an orphan that `flott gc` removes. */
+export async function discardBlobs(blobs: BlobStore, { jobId, terminal }: JobFact): Promise<void> {
+  const kinds = terminal?.status === 'FINISHED' ? ['deployment', 'manifest', 'chunk'] : ['deployment']
+  for (const kind of kinds) {
+    const names: string[] = []
+    for await (const { name } of blobs.list(`${kind}/${jobId}/`)) names.push(name)
+    if (names.length > 0) await blobs.delete(names)
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Carries deployments out. The order is what makes a takeover possible: the record of who runs where is a blob on the in-sync set, and
+ * named in the job's fact together with the attempt number, before any TaskManager hears of it. One deployment at a time, so that each
+ * record holds what the one before it left untouched.
+ */
+import { createHash } from 'node:crypto'
+import { FlottError, isFlottError, serializeError } from '#core/errors.js'
+import { attemptIdOf } from '#core/ids.js'
+import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
+import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { JobFact } from '#protocol/ha/facts.js'
+import type { AllocatedSlot } from '../executiongraph/execution.js'
+import type { ExecutionGraph, ExecutionVertex } from '../executiongraph/execution-graph.js'
+import type { CheckpointCoordinatorApi, JobMasterContext, SourceCoordinatorsApi } from '../job-master-context.js'
+import type { RecordedAttempt, Scheduler } from './scheduler.js'
+
+const RETRY_MS = 500
+
+export interface DeployerOptions {
+  readonly context: JobMasterContext
+  readonly graph: ExecutionGraph
+  readonly scheduler: Scheduler
+  readonly checkpoints: CheckpointCoordinatorApi
+  readonly sources: SourceCoordinatorsApi
+  /** The slot that the job holds for a subtask. */
+  slotOf(vertex: ExecutionVertex): AllocatedSlot | undefined
+}
+
+interface Restored {
+  readonly id: number
+  readonly blob: string
+  readonly manifest: CheckpointManifest
+}
+
+export class Deployer {
+  #last: Promise<void> = Promise.resolve()
+  #record: DeploymentRecord | undefined
+  #restored: Restored | undefined
+  /** The enumerators have to begin anew, from the checkpoint that the next deployment restores. */
+  #sourcesStale = true
+  readonly #failedReaders = new Set<ExecutionVertex>()
+
+  constructor(private readonly options: DeployerOptions) {}
+
+  /** A region stops: its readers' splits go back, or, with the whole job, all enumerators begin anew. */
+  regionsStopped(regions: readonly number[], wholeJob: boolean): void {
+    if (wholeJob) this.#sourcesStale = true
+    for (const region of regions)
+      for (const vertex of this.options.graph.regions[region]!) if (isSource(vertex)) this.#failedReaders.add(vertex)
+  }
+
+  record(region: number, run: number): void {
+    const { context, scheduler } = this.options
+    this.#last = this.#last.then(() =>
+      this.#recordNow(region, run).catch((error: unknown) => {
+        const cause = error instanceof Error ? error : new Error(String(error))
+        if (!context.signal.aborted) context.run(() => scheduler.deploymentFailed(region, run, cause))
+      }),
+    )
+  }
+
+  async #recordNow(region: number, run: number): Promise<void> {
+    const { context, graph, scheduler, checkpoints, sources } = this.options
+    const wanted = () => !context.signal.aborted && scheduler.wants(region, run)
+    if (!wanted()) return
+    const restored = await checkpoints.loadRestorePoint()
+    if (!wanted()) return
+    if (this.#sourcesStale) {
+      this.#sourcesStale = false
+      this.#failedReaders.clear()
+      try {
+        await sources.start(restored?.manifest.coordinators)
+      } catch (error) {
+        this.#sourcesStale = true
+        throw error
+      }
+      if (!wanted()) return
+    }
+    for (const vertex of graph.regions[region]!)
+      if (this.#failedReaders.delete(vertex)) for (const { id } of sourcesOf(vertex)) sources.readerFailed(id, vertex.subtaskIndex)
+    const attempts = this.#place(graph.regions[region]!)
+    const record = this.#makeRecord(attempts, restored)
+    const bytes = Buffer.from(JSON.stringify(record))
+    const name = `deployment/${record.jobId}/${record.deploymentNumber}-${createHash('sha256').update(bytes).digest('hex')}`
+    await context.blobs.put(name, bytes)
+    const before = context.fact.deployment
+    await context.updateFact((fact) => this.#deployed(fact, name, record))
+    if (before !== undefined && before !== name)
+      context.blobs.delete([before]).catch((error: unknown) => context.logger.warn('old deployment record not deleted', { error }))
+    context.run(() => {
+      this.#record = record
+      this.#restored = restored
+      scheduler.deploymentRecorded(region, run, attempts)
+    })
+  }
+
+  /** Numbered one above all attempts that any record ever named, so that a number never comes back. */
+  #place(vertices: readonly ExecutionVertex[]): ReadonlyMap<ExecutionVertex, RecordedAttempt> {
+    const attemptNumber = this.options.context.fact.attemptNumber + 1
+    return new Map(
+      vertices.map((vertex) => {
+        const slot = this.options.slotOf(vertex)
+        if (!slot) throw new FlottError('TASK_LOST', `the slot for ${vertex.taskName} is gone`)
+        return [vertex, { attempt: attemptIdOf(vertex.vertexId, vertex.subtaskIndex, attemptNumber), attemptNumber, slot }] as const
+      }),
+    )
+  }
+
+  #makeRecord(placed: ReadonlyMap<ExecutionVertex, RecordedAttempt>, restored: Restored | undefined): DeploymentRecord {
+    const { context, graph } = this.options
+    const locate = (vertex: ExecutionVertex, { attempt, attemptNumber, slot }: RecordedAttempt): AttemptLocation => ({
+      vertexId: vertex.vertexId,
+      subtaskIndex: vertex.subtaskIndex,
+      attemptNumber,
+      attemptId: attempt,
+      taskManagerId: slot.taskManagerId,
+      slotIndex: slot.slotIndex,
+      allocationId: slot.allocationId,
+      dataHost: slot.host,
+      dataPort: slot.dataPort,
+    })
+    const attempts = graph.vertices.flatMap((vertex) => {
+      const recorded = placed.get(vertex)
+      if (recorded) return [locate(vertex, recorded)]
+      const { attempt, attemptNumber, slot } = vertex.execution
+      return slot && !vertex.ended ? [locate(vertex, { attempt, attemptNumber, slot })] : []
+    })
+    return {
+      jobId: context.jobGraph.jobId,
+      deploymentNumber: context.fact.attemptNumber + 1,
+      epoch: context.epoch,
+      attempts,
+      ...(restored ? { restoredCheckpoint: { id: restored.id, manifest: restored.blob } } : {}),
+    }
+  }
+
+  #deployed(fact: JobFact, deployment: string, record: DeploymentRecord): JobFact {
+    const { restartCount: count, restartState: state } = this.options.scheduler
+    return { ...fact, deployment, attemptNumber: record.deploymentNumber, restarts: { count, state } }
+  }
+
+  submit(vertices: readonly ExecutionVertex[]): void {
+    for (const [taskManagerId, tasks] of byTaskManager(vertices)) this.#submit(taskManagerId, this.#record!, tasks, this.#restored)
+  }
+
+  #submit(taskManagerId: string, record: DeploymentRecord, vertices: readonly ExecutionVertex[], restored: Restored | undefined): void {
+    const { context, scheduler } = this.options
+    const attempts = vertices.map((vertex) => vertex.execution.attempt)
+    const current = () => vertices.filter((vertex, i) => vertex.execution.attempt === attempts[i] && !vertex.ended)
+    const taskManager = context.taskManager(taskManagerId)
+    if (!taskManager) return // Its loss is told to the scheduler by itself.
+    const tasks = vertices.map((vertex) => this.#descriptor(vertex, restored))
+    taskManager.submitTasks({ jobGraph: context.jobGraph, deployment: record, tasks }).then(
+      () =>
+        context.run(() => {
+          for (const vertex of current()) vertex.submittedMs = context.clock.monotonicMs()
+        }),
+      (error: unknown) =>
+        context.run(() => {
+          if (current().length === 0) return
+          context.logger.warn('tasks not submitted', { taskManagerId, error })
+          if (isTransient(error)) return this.#later(() => this.#submit(taskManagerId, record, current(), restored))
+          for (const vertex of current()) scheduler.taskLost(vertex.execution.attempt, error as Error)
+        }),
+    )
+  }
+
+  #descriptor(vertex: ExecutionVertex, restored: Restored | undefined): TaskDeploymentDescriptor {
+    const { vertexId, subtaskIndex, jobVertex, execution } = vertex
+    const { attempt: attemptId, attemptNumber } = execution
+    const { allocationId, slotIndex } = execution.slot!
+    const restore = restored && this.options.checkpoints.restoreOf(restored.manifest, vertexId, subtaskIndex, jobVertex.parallelism)
+    return { attemptId, vertexId, subtaskIndex, attemptNumber, allocationId, slotIndex, ...(restore ? { restore } : {}) }
+  }
+
+  /** Until the TaskManager has taken it; the end of the tasks is reported, or the TaskManager is lost. */
+  cancel(vertices: readonly ExecutionVertex[]): void {
+    const { context } = this.options
+    for (const [taskManagerId, tasks] of byTaskManager(vertices)) {
+      const attemptIds = tasks.map((vertex) => vertex.execution.attempt)
+      const taskManager = context.taskManager(taskManagerId)
+      if (!taskManager) continue
+      const waiting = () => tasks.filter((vertex, i) => vertex.execution.attempt === attemptIds[i] && !vertex.ended)
+      taskManager.cancelTasks({ jobId: context.jobGraph.jobId, attemptIds }).then(
+        () =>
+          context.run(() => {
+            // A task that it never had is not reported: the next heartbeat tells.
+            for (const vertex of waiting()) vertex.submittedMs ??= context.clock.monotonicMs()
+          }),
+        (error: unknown) =>
+          context.run(() => {
+            context.logger.warn('tasks not cancelled yet', { taskManagerId, error: serializeError(error) })
+            if (waiting().length > 0) this.#later(() => this.cancel(waiting()))
+          }),
+      )
+    }
+  }
+
+  #later(turn: () => void): void {
+    const { context } = this.options
+    context.clock.setTimer(RETRY_MS, () => context.run(turn), { unref: true })
+  }
+}
+
+function isTransient(error: unknown): boolean {
+  return isFlottError(error, 'RPC_TIMEOUT', 'CONNECTION_LOST', 'RPC_OVERLOADED')
+}
+function sourcesOf(vertex: ExecutionVertex): readonly { readonly id: string }[] {
+  return vertex.jobVertex.operators.filter((operator) => operator.kind === 'source')
+}
+function isSource(vertex: ExecutionVertex): boolean {
+  return sourcesOf(vertex).length > 0
+}
+function byTaskManager(vertices: readonly ExecutionVertex[]): ReadonlyMap<string, readonly ExecutionVertex[]> {
+  const groups = new Map<string, ExecutionVertex[]>()
+  for (const vertex of vertices) {
+    const id = vertex.execution.slot?.taskManagerId
+    if (id === undefined) continue
+    const group = groups.get(id)
+    if (group) group.push(vertex)
+    else groups.set(id, [vertex])
+  }
+  return groups
+}

@@ -1,0 +1,83 @@
+/** All that runs under one reign: made when leadership is granted, stopped when it ends. */
+import type { Clock } from '#core/clock.js'
+import type { Logger } from '#core/logger.js'
+import type { Random } from '#core/random.js'
+import { resourceManagerGateway } from '#protocol/gateways/resource-manager-gateway.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { Reign } from '#protocol/ha/leadership.js'
+import type { EndpointRegistry } from '#rpc/rpc.js'
+import type { CompletedJobsOptions } from './dispatcher/completed-jobs.js'
+import { Dispatcher } from './dispatcher/dispatcher.js'
+import type { CoordinatorFactory } from './jobmaster/job-master.js'
+import type { JobMasterSettings } from './jobmaster/job-master-settings.js'
+import { ResourceManager } from './resourcemanager/resource-manager.js'
+
+export interface LeaderSettings {
+  readonly heartbeatIntervalMs: number
+  readonly heartbeatTimeoutMs: number
+  readonly completed: CompletedJobsOptions
+}
+/** What every reign of this process uses. */
+export interface LeaderParts {
+  readonly endpoints: EndpointRegistry
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly settings: LeaderSettings
+  settingsOf(jobGraph: JobGraph): JobMasterSettings
+  readonly createCoordinators: CoordinatorFactory
+}
+
+export class LeaderServices {
+  readonly dispatcher: Dispatcher
+  readonly resourceManager: ResourceManager
+  #unregister: (() => void) | undefined
+  #stopping: Promise<void> | undefined
+
+  constructor(
+    reign: Reign,
+    readonly blobs: ReplicatedBlobStore,
+    clusterUuid: string,
+    private readonly parts: LeaderParts,
+  ) {
+    const { endpoints, clock, random, settings, settingsOf, createCoordinators } = parts
+    const logger = parts.logger.child({ epoch: `${reign.epoch.incarnation}:${reign.epoch.czxid}` })
+    const { heartbeatIntervalMs, heartbeatTimeoutMs, completed } = settings
+    this.resourceManager = new ResourceManager({ clock, logger, epoch: reign.epoch, clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs })
+    const { resourceManager } = this
+    this.dispatcher = new Dispatcher({
+      reign,
+      blobs,
+      endpoints,
+      resourceManager,
+      clock,
+      random,
+      logger,
+      completed,
+      settingsOf,
+      createCoordinators,
+    })
+  }
+
+  /** Takes the jobs over. Nobody is served yet. */
+  async recover(): Promise<void> {
+    this.resourceManager.start()
+    await this.dispatcher.recover()
+  }
+  /** TaskManagers may register. */
+  serve(): void {
+    if (this.#stopping) return
+    this.#unregister = this.parts.endpoints.register(resourceManagerGateway, this.resourceManager)
+  }
+  /** Idempotent. Jobs go on under the next leader. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+  async #stop(): Promise<void> {
+    this.#unregister?.()
+    await this.dispatcher.stop()
+    this.resourceManager.stop()
+  }
+}

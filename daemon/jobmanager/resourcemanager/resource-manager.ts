@@ -1,0 +1,294 @@
+/**
+ * Knows the TaskManagers and their slots, and hands slots out to jobs. Standalone: it gives what has registered, and starts nothing. The
+ * slot manager decides; this endpoint tells it what happened and does what it says.
+ */
+import type { Clock } from '#core/clock.js'
+import type { Epoch } from '#core/epoch.js'
+import { FlottError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import type { TaskManagerDetails } from '#protocol/gateways/dispatcher-gateway.js'
+import type {
+  RegistrationAnswer,
+  ResourceManagerGateway,
+  SlotReport,
+  TaskManagerRegistration,
+} from '#protocol/gateways/resource-manager-gateway.js'
+import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
+import { HeartbeatMonitor } from '#rpc/heartbeat.js'
+import { Mailbox } from '#rpc/mailbox.js'
+import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
+import { NO_SLOTS, type SlotEffect, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from './slot-manager.js'
+import type { SlotOwner, SlotProvider, TaskManagerInfo } from './slot-provider.js'
+
+/** A slot that was refused is looked at again after this long, so that a TaskManager that refuses at once is not asked in a loop. */
+const FREE_RETRY_MS = 1_000
+
+export interface ResourceManagerOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly epoch: Epoch
+  readonly clusterUuid: string
+  readonly heartbeatIntervalMs: number
+  readonly heartbeatTimeoutMs: number
+}
+
+interface ConnectedTaskManager {
+  readonly registration: TaskManagerRegistration
+  readonly connection: RpcConnection
+  readonly gateway: TaskExecutorGateway
+  slots: readonly SlotReport[]
+  last?: TaskExecutorHeartbeat
+  heartbeats: number
+}
+
+export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotProvider {
+  #state: SlotManagerState = NO_SLOTS
+  #stopped = false
+  readonly #mailbox: Mailbox
+  readonly #taskManagers = new Map<string, ConnectedTaskManager>()
+  readonly #jobMasters = new Map<string, SlotOwner>()
+  readonly #heartbeats: HeartbeatMonitor<TaskExecutorHeartbeat>
+
+  constructor(private readonly options: ResourceManagerOptions) {
+    const { clock, heartbeatIntervalMs: intervalMs, heartbeatTimeoutMs: timeoutMs, logger } = options
+    this.#heartbeats = new HeartbeatMonitor({ clock, intervalMs, timeoutMs })
+    this.#mailbox = new Mailbox((error) => logger.error('a turn of the ResourceManager failed', { error }))
+  }
+
+  start(): void {
+    this.#heartbeats.start()
+  }
+  stop(): void {
+    this.#stopped = true
+    this.#heartbeats.stop()
+    this.#mailbox.close()
+  }
+
+  registerTaskManager(registration: TaskManagerRegistration, { connection }: CallContext): Promise<RegistrationAnswer> {
+    return this.#mailbox.call(() => {
+      if (this.#stopped) throw new FlottError('NOT_LEADER', 'the ResourceManager has stopped')
+      this.#register(registration, connection)
+      const { clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs } = this.options
+      return { clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs }
+    })
+  }
+  async reportSlots(
+    request: { taskManagerId: string; slots: readonly SlotReport[] },
+    { connection }: CallContext,
+  ): Promise<{ accepted: true }> {
+    this.#mailbox.run(() => {
+      if (this.#taskManagers.get(request.taskManagerId)?.connection === connection)
+        this.#slotsReported(request.taskManagerId, request.slots)
+    })
+    return { accepted: true }
+  }
+  async disconnectTaskManager(request: { taskManagerId: string; cause: string }, { connection }: CallContext): Promise<{ accepted: true }> {
+    this.#mailbox.run(() => {
+      if (this.#taskManagers.get(request.taskManagerId)?.connection === connection) this.#lost(request.taskManagerId, request.cause)
+    })
+    return { accepted: true }
+  }
+
+  connectJobMaster(jobId: string, owner: SlotOwner): () => void {
+    this.#jobMasters.set(jobId, owner)
+    return () =>
+      this.#mailbox.run(() => {
+        if (this.#jobMasters.get(jobId) !== owner) return
+        this.#jobMasters.delete(jobId)
+        this.#take({ kind: 'requests-withdrawn', jobId })
+        this.#take({ kind: 'slots-released', allocationIds: this.#allocationsOf(jobId), cause: 'the job has ended' })
+      })
+  }
+  requestSlots(jobId: string, requests: readonly { allocationId: string; group: string }[]): void {
+    this.#mailbox.run(() => this.#take({ kind: 'slots-requested', jobId, requests }))
+  }
+  withdrawRequests(jobId: string): void {
+    this.#mailbox.run(() => this.#take({ kind: 'requests-withdrawn', jobId }))
+  }
+  releaseSlots(allocationIds: readonly string[], cause: string): void {
+    this.#mailbox.run(() => this.#take({ kind: 'slots-released', allocationIds, cause }))
+  }
+  waitingFor(jobId: string): string | undefined {
+    return waitingFor(this.#state, jobId)
+  }
+  taskManager(taskManagerId: string): { info: TaskManagerInfo; gateway: TaskExecutorGateway } | undefined {
+    const found = this.#taskManagers.get(taskManagerId)
+    return found && { info: infoOf(found.registration), gateway: found.gateway }
+  }
+
+  describe(): readonly TaskManagerDetails[] {
+    const now = this.options.clock.now()
+    return [...this.#taskManagers.values()].map(({ registration, slots, last }) => {
+      const { taskManagerId, host, dataPort, hardware, memory } = registration
+      return {
+        taskManagerId,
+        host,
+        dataPort,
+        timeSinceLastHeartbeat: now - (this.#heartbeats.silentMs(taskManagerId) ?? 0),
+        slots,
+        hardware,
+        managedBytes: memory.managedBytes,
+        slotBytes: memory.slotBytes,
+        allocatedSlots: slots.flatMap(({ jobId }) => (jobId === undefined ? [] : [{ jobId, assignedTasks: tasksOf(jobId, slots, last) }])),
+        ...(last ? { process: last.process } : {}),
+      }
+    })
+  }
+  slotCounts(): { total: number; free: number } {
+    const slots = this.#state.taskManagers.flatMap((tm) => tm.slots)
+    return { total: slots.length, free: slots.filter((slot) => slot.state === 'FREE').length }
+  }
+
+  #register(registration: TaskManagerRegistration, connection: RpcConnection): void {
+    const { taskManagerId, processId, attempts, slots } = registration
+    const before = this.#taskManagers.get(taskManagerId)
+    if (before && before.registration.processId !== processId) this.#lost(taskManagerId, 'its process was replaced by a new one')
+    const gateway = connection.gateway(taskExecutorGateway, { epoch: () => this.options.epoch })
+    this.#taskManagers.set(taskManagerId, { registration, connection, gateway, slots, heartbeats: 0 })
+    this.#watch(taskManagerId, connection)
+    const keep = new Set<string>()
+    for (const [jobId, owner] of this.#jobMasters) {
+      const mine = (report: { jobId?: string }) => report.jobId === jobId
+      for (const allocationId of owner.taskManagerRegistered(infoOf(registration), attempts.filter(mine), slots.filter(mine)))
+        keep.add(allocationId)
+    }
+    this.options.logger.info('TaskManager registered', { taskManagerId, processId, slots: slots.length, attempts: attempts.length })
+    this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep })
+  }
+
+  #watch(taskManagerId: string, connection: RpcConnection): void {
+    const lost = (cause: string) =>
+      this.#mailbox.run(() => {
+        if (this.#taskManagers.get(taskManagerId)?.connection === connection) this.#lost(taskManagerId, cause)
+      })
+    const { closed } = connection
+    if (closed.aborted) this.options.clock.defer(() => lost('its connection closed'))
+    else closed.addEventListener('abort', () => lost(`its connection closed: ${reasonOf(closed)}`), { once: true })
+    const state = { sentMs: 0 }
+    this.#heartbeats.watch(taskManagerId, {
+      request: () => {
+        const taskManager = this.#taskManagers.get(taskManagerId)!
+        state.sentMs = this.options.clock.monotonicMs()
+        return taskManager.gateway.heartbeat({ sequence: ++taskManager.heartbeats })
+      },
+      onPayload: (heartbeat) => this.#mailbox.run(() => this.#heartbeat(taskManagerId, heartbeat, state.sentMs)),
+      onTimeout: (silentMs) => {
+        connection.close(`no heartbeat for ${silentMs} ms`)
+        lost(`no heartbeat for ${Math.round(silentMs)} ms`)
+      },
+    })
+  }
+
+  #heartbeat(taskManagerId: string, heartbeat: TaskExecutorHeartbeat, sentMs: number): void {
+    const taskManager = this.#taskManagers.get(taskManagerId)
+    if (!taskManager) return
+    taskManager.last = heartbeat
+    this.#slotsReported(taskManagerId, heartbeat.slots)
+    for (const [jobId, owner] of this.#jobMasters) {
+      const attempts = heartbeat.attempts.filter((attempt) => attempt.jobId === jobId)
+      owner.heartbeatReceived({ taskManagerId, sentMs, attempts, metrics: heartbeat.metrics })
+    }
+  }
+
+  #slotsReported(taskManagerId: string, slots: readonly SlotReport[]): void {
+    const taskManager = this.#taskManagers.get(taskManagerId)
+    if (taskManager) taskManager.slots = slots
+    this.#take({ kind: 'slots-reported', taskManagerId, slots })
+    for (const [jobId, owner] of this.#jobMasters)
+      owner.slotsReported(
+        taskManagerId,
+        slots.filter((slot) => slot.jobId === jobId),
+      )
+  }
+
+  #lost(taskManagerId: string, cause: string): void {
+    if (!this.#taskManagers.delete(taskManagerId)) return
+    this.#heartbeats.unwatch(taskManagerId)
+    this.options.logger.warn('TaskManager lost', { taskManagerId, cause })
+    const error = new FlottError('TASK_LOST', `TaskManager ${taskManagerId} is lost: ${cause}`)
+    // The jobs first: they know best what to say of their tasks.
+    for (const owner of [...this.#jobMasters.values()]) owner.taskManagerLost(taskManagerId, error)
+    this.#take({ kind: 'task-manager-lost', taskManagerId, cause: error.message })
+  }
+
+  #take(event: SlotEvent): void {
+    const { state, effects } = stepSlots(this.#state, event)
+    this.#state = state
+    for (const effect of effects) this.#do(effect)
+  }
+
+  #do(effect: SlotEffect): void {
+    switch (effect.kind) {
+      case 'request-slot':
+        this.#requestSlot(effect)
+        break
+      case 'free-slot':
+        this.#freeSlot(effect)
+        break
+      case 'slot-lost':
+        this.#jobMasters.get(effect.jobId)?.slotLost(effect.allocationId, effect.cause)
+        break
+      case 'grant': {
+        const slots = effect.slots.flatMap((slot) => {
+          const info = this.#taskManagers.get(slot.taskManagerId)
+          return info ? [{ ...slot, host: info.registration.host, dataPort: info.registration.dataPort }] : []
+        })
+        const owner = this.#jobMasters.get(effect.jobId)
+        if (owner) owner.slotsGranted(slots)
+        else
+          this.releaseSlots(
+            slots.map((slot) => slot.allocationId),
+            'the job has ended',
+          )
+      }
+    }
+  }
+
+  #requestSlot({ taskManagerId, slotIndex, allocationId, jobId }: SlotEffect & { kind: 'request-slot' }): void {
+    const taskManager = this.#taskManagers.get(taskManagerId)
+    if (!taskManager) return // Its loss is on the way.
+    taskManager.gateway.requestSlot({ slotIndex, allocationId, jobId }).then(
+      () => this.#mailbox.run(() => this.#take({ kind: 'allocation-confirmed', allocationId })),
+      (error: unknown) =>
+        this.#mailbox.run(() => {
+          this.options.logger.warn('slot refused', { taskManagerId, slotIndex, allocationId, error })
+          this.#take({ kind: 'allocation-refused', allocationId })
+        }),
+    )
+  }
+
+  /** Until the TaskManager has taken it; a lost one needs no more. */
+  #freeSlot(effect: SlotEffect & { kind: 'free-slot' }): void {
+    const { taskManagerId, allocationId, cause } = effect
+    const taskManager = this.#taskManagers.get(taskManagerId)
+    if (!taskManager) return
+    taskManager.gateway.freeSlot({ allocationId, cause }).catch((error: unknown) => {
+      this.options.logger.warn('slot not freed yet', { taskManagerId, allocationId, error })
+      this.options.clock.setTimer(
+        FREE_RETRY_MS,
+        () =>
+          this.#mailbox.run(() => {
+            if (this.#taskManagers.get(taskManagerId) === taskManager) this.#freeSlot(effect)
+          }),
+        { unref: true },
+      )
+    })
+  }
+
+  #allocationsOf(jobId: string): readonly string[] {
+    return this.#state.taskManagers
+      .flatMap((tm) => tm.slots)
+      .flatMap((slot) => (slot.jobId === jobId && slot.allocationId ? [slot.allocationId] : []))
+  }
+}
+
+function infoOf({ taskManagerId, processId, host, dataPort }: TaskManagerRegistration): TaskManagerInfo {
+  return { taskManagerId, processId, host, dataPort }
+}
+function tasksOf(jobId: string, slots: readonly SlotReport[], last: TaskExecutorHeartbeat | undefined): number {
+  const count = (last?.attempts ?? []).filter((attempt) => attempt.jobId === jobId).length
+  return Math.ceil(count / Math.max(1, slots.filter((slot) => slot.jobId === jobId).length))
+}
+function reasonOf(signal: AbortSignal): string {
+  return signal.reason instanceof Error ? signal.reason.message : String(signal.reason)
+}

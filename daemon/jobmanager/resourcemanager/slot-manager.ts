@@ -1,0 +1,269 @@
+/**
+ * Which slot belongs to whom: a pure step over registrations, reports and requests. A job asks in batches, and a batch gets slots only
+ * when there are enough for all of it, so that two jobs that need more than there is can not hold half each and wait for ever. Batches
+ * are served in the order in which they came; a later one that fits goes ahead. TaskManagers are filled in the order in which they
+ * registered (Flink's default), so that the others can be drained.
+ */
+import type { SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
+
+/**
+ * FREE; REQUESTED: the TaskManager was asked to reserve it; ALLOCATED: it said yes; RELEASING: until the TaskManager reports it FREE, so
+ * that no new tasks meet what still runs there.
+ */
+export type SlotState = 'FREE' | 'REQUESTED' | 'ALLOCATED' | 'RELEASING'
+
+export interface Slot {
+  readonly slotIndex: number
+  readonly state: SlotState
+  readonly jobId?: string
+  readonly allocationId?: string
+}
+export interface RegisteredTaskManager {
+  readonly taskManagerId: string
+  readonly slots: readonly Slot[]
+}
+export interface SlotRef {
+  readonly allocationId: string
+  readonly taskManagerId: string
+  readonly slotIndex: number
+}
+export interface RequestedSlot {
+  readonly allocationId: string
+  readonly group: string
+  /** Where it was found; undefined while it waits. */
+  readonly slot?: { readonly taskManagerId: string; readonly slotIndex: number; readonly confirmed: boolean }
+}
+export interface Batch {
+  readonly jobId: string
+  readonly requests: readonly RequestedSlot[]
+}
+export interface SlotManagerState {
+  readonly taskManagers: readonly RegisteredTaskManager[]
+  readonly batches: readonly Batch[]
+}
+export const NO_SLOTS: SlotManagerState = { taskManagers: [], batches: [] }
+
+export type SlotEvent =
+  /** `keep`: allocations that their jobs go on with. All others are freed. */
+  | {
+      readonly kind: 'task-manager-registered'
+      readonly taskManagerId: string
+      readonly slots: readonly SlotReport[]
+      readonly keep: ReadonlySet<string>
+    }
+  | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly cause: string }
+  | { readonly kind: 'slots-reported'; readonly taskManagerId: string; readonly slots: readonly SlotReport[] }
+  | {
+      readonly kind: 'slots-requested'
+      readonly jobId: string
+      readonly requests: readonly { readonly allocationId: string; readonly group: string }[]
+    }
+  | { readonly kind: 'requests-withdrawn'; readonly jobId: string }
+  | { readonly kind: 'allocation-confirmed'; readonly allocationId: string }
+  | { readonly kind: 'allocation-refused'; readonly allocationId: string }
+  | { readonly kind: 'slots-released'; readonly allocationIds: readonly string[]; readonly cause: string }
+
+export type SlotEffect =
+  | ({ readonly kind: 'request-slot'; readonly jobId: string } & SlotRef)
+  | { readonly kind: 'free-slot'; readonly taskManagerId: string; readonly allocationId: string; readonly cause: string }
+  | { readonly kind: 'grant'; readonly jobId: string; readonly slots: readonly SlotRef[] }
+  | { readonly kind: 'slot-lost'; readonly jobId: string; readonly allocationId: string; readonly cause: string }
+export interface SlotStep {
+  readonly state: SlotManagerState
+  readonly effects: readonly SlotEffect[]
+}
+
+export function stepSlots(state: SlotManagerState, event: SlotEvent): SlotStep {
+  const draft = new Draft(state)
+  switch (event.kind) {
+    case 'task-manager-registered':
+      draft.register(event)
+      break
+    case 'task-manager-lost':
+      draft.lose(event.taskManagerId, event.cause)
+      break
+    case 'slots-reported':
+      draft.report(event.taskManagerId, event.slots)
+      break
+    case 'slots-requested':
+      draft.batches.push({ jobId: event.jobId, requests: event.requests })
+      break
+    case 'requests-withdrawn':
+      draft.withdraw(event.jobId)
+      break
+    case 'allocation-confirmed':
+      draft.confirm(event.allocationId)
+      break
+    case 'allocation-refused':
+      draft.refuse(event.allocationId)
+      break
+    case 'slots-released':
+      for (const allocationId of event.allocationIds) draft.release(allocationId, event.cause)
+      break
+  }
+  draft.match()
+  return draft.result()
+}
+
+/** The state while one step changes it. */
+class Draft {
+  readonly taskManagers: RegisteredTaskManager[]
+  batches: Batch[]
+  readonly #effects: SlotEffect[] = []
+
+  constructor(state: SlotManagerState) {
+    this.taskManagers = [...state.taskManagers]
+    this.batches = [...state.batches]
+  }
+  result(): SlotStep {
+    return { state: { taskManagers: this.taskManagers, batches: this.batches }, effects: this.#effects }
+  }
+
+  register(event: { taskManagerId: string; slots: readonly SlotReport[]; keep: ReadonlySet<string> }): void {
+    const { taskManagerId, keep } = event
+    const before = this.taskManagers.find((tm) => tm.taskManagerId === taskManagerId)
+    const slots = event.slots.map((report): Slot => {
+      const { slotIndex, jobId, allocationId } = report
+      if (report.state === 'FREE' || allocationId === undefined || jobId === undefined) return { slotIndex, state: 'FREE' }
+      if (keep.has(allocationId)) return { slotIndex, state: 'ALLOCATED', jobId, allocationId }
+      this.#free(taskManagerId, allocationId, 'no job of this leader goes on with it')
+      return { slotIndex, state: 'RELEASING', jobId, allocationId }
+    })
+    this.#put({ taskManagerId, slots })
+    const present = new Set(slots.flatMap((slot) => (slot.state === 'ALLOCATED' ? [slot.allocationId] : [])))
+    for (const slot of before?.slots ?? [])
+      if (!present.has(slot.allocationId)) this.#gone(slot, 'the TaskManager came back without the slot')
+  }
+
+  lose(taskManagerId: string, cause: string): void {
+    const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManagerId)
+    if (at < 0) return
+    const [lost] = this.taskManagers.splice(at, 1)
+    for (const slot of lost!.slots) this.#gone(slot, cause)
+  }
+
+  report(taskManagerId: string, reports: readonly SlotReport[]): void {
+    const taskManager = this.taskManagers.find((tm) => tm.taskManagerId === taskManagerId)
+    if (!taskManager) return
+    for (const slot of taskManager.slots) {
+      const report = reports.find((r) => r.slotIndex === slot.slotIndex)
+      if (!report) continue
+      const reserved = report.state === 'ALLOCATED' || report.state === 'ACTIVE'
+      if (slot.state === 'RELEASING' && report.state === 'FREE') this.#set(taskManagerId, { slotIndex: slot.slotIndex, state: 'FREE' })
+      if (slot.state === 'ALLOCATED' && (!reserved || report.allocationId !== slot.allocationId)) {
+        this.#set(taskManagerId, { slotIndex: slot.slotIndex, state: report.state === 'FREE' ? 'FREE' : 'RELEASING' })
+        this.#gone(slot, 'the TaskManager gave the slot up')
+      }
+    }
+  }
+
+  withdraw(jobId: string): void {
+    const mine = this.batches.filter((batch) => batch.jobId === jobId)
+    this.batches = this.batches.filter((batch) => batch.jobId !== jobId)
+    for (const { allocationId, slot } of mine.flatMap((batch) => batch.requests))
+      if (slot) this.release(allocationId, 'the request was withdrawn')
+  }
+
+  confirm(allocationId: string): void {
+    const found = this.#find(allocationId)
+    if (found?.slot.state !== 'REQUESTED') return
+    this.#set(found.taskManagerId, { ...found.slot, state: 'ALLOCATED' })
+    this.#request(allocationId, (request) => ({ ...request, slot: { ...request.slot!, confirmed: true } }))
+    for (const batch of this.batches.filter((b) => b.requests.every((r) => r.slot?.confirmed))) {
+      this.batches = this.batches.filter((b) => b !== batch)
+      const slots = batch.requests.map(({ allocationId, slot }) => ({
+        allocationId,
+        taskManagerId: slot!.taskManagerId,
+        slotIndex: slot!.slotIndex,
+      }))
+      this.#effects.push({ kind: 'grant', jobId: batch.jobId, slots })
+    }
+  }
+
+  /** Whether the slot is free only a report can say; the request looks for another one. */
+  refuse(allocationId: string): void {
+    const found = this.#find(allocationId)
+    if (found?.slot.state !== 'REQUESTED') return
+    this.#set(found.taskManagerId, { ...found.slot, state: 'RELEASING' })
+    this.#free(found.taskManagerId, allocationId, 'the allocation failed')
+    this.#request(allocationId, ({ allocationId, group }) => ({ allocationId, group }))
+  }
+
+  release(allocationId: string, cause: string): void {
+    const found = this.#find(allocationId)
+    if (!found) return
+    this.#set(found.taskManagerId, { ...found.slot, state: 'RELEASING' })
+    this.#free(found.taskManagerId, allocationId, cause)
+  }
+
+  match(): void {
+    for (const batch of this.batches) {
+      const missing = batch.requests.filter((request) => !request.slot).length
+      if (missing === 0) continue
+      const free = this.#freeSlots()
+      if (free.length < missing) continue
+      const requests = batch.requests.map((request): RequestedSlot => {
+        if (request.slot) return request
+        const { taskManagerId, slotIndex } = free.shift()!
+        const { allocationId, group } = request
+        this.#set(taskManagerId, { slotIndex, state: 'REQUESTED', jobId: batch.jobId, allocationId })
+        this.#effects.push({ kind: 'request-slot', jobId: batch.jobId, allocationId, taskManagerId, slotIndex })
+        return { allocationId, group, slot: { taskManagerId, slotIndex, confirmed: false } }
+      })
+      this.batches[this.batches.indexOf(batch)] = { ...batch, requests }
+    }
+  }
+
+  #freeSlots(): { taskManagerId: string; slotIndex: number }[] {
+    return this.taskManagers.flatMap(({ taskManagerId, slots }) =>
+      slots.filter((slot) => slot.state === 'FREE').map(({ slotIndex }) => ({ taskManagerId, slotIndex })),
+    )
+  }
+  /** A slot that was in use is no more: its job is told, or its request looks for another one. */
+  #gone(slot: Slot, cause: string): void {
+    const { allocationId, jobId } = slot
+    if (allocationId === undefined || jobId === undefined || slot.state === 'FREE' || slot.state === 'RELEASING') return
+    if (this.#request(allocationId, ({ allocationId, group }) => ({ allocationId, group }))) return
+    this.#effects.push({ kind: 'slot-lost', jobId, allocationId, cause })
+  }
+  /** True when the allocation belongs to a batch not yet granted. */
+  #request(allocationId: string, change: (request: RequestedSlot) => RequestedSlot): boolean {
+    const at = this.batches.findIndex((batch) => batch.requests.some((request) => request.allocationId === allocationId))
+    if (at < 0) return false
+    const batch = this.batches[at]!
+    this.batches[at] = { ...batch, requests: batch.requests.map((r) => (r.allocationId === allocationId ? change(r) : r)) }
+    return true
+  }
+  #free(taskManagerId: string, allocationId: string, cause: string): void {
+    this.#effects.push({ kind: 'free-slot', taskManagerId, allocationId, cause })
+  }
+  /** The slot that has the allocation now; one that is being released may have had it before. */
+  #find(allocationId: string): { taskManagerId: string; slot: Slot } | undefined {
+    for (const { taskManagerId, slots } of this.taskManagers)
+      for (const slot of slots) if (slot.allocationId === allocationId && slot.state !== 'RELEASING') return { taskManagerId, slot }
+    return undefined
+  }
+  #set(taskManagerId: string, slot: Slot): void {
+    const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManagerId)
+    const { slots } = this.taskManagers[at]!
+    this.taskManagers[at] = { taskManagerId, slots: slots.map((s) => (s.slotIndex === slot.slotIndex ? slot : s)) }
+  }
+  #put(taskManager: RegisteredTaskManager): void {
+    const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManager.taskManagerId)
+    if (at < 0) this.taskManagers.push(taskManager)
+    else this.taskManagers[at] = taskManager
+  }
+}
+
+/** Why the job waits: 'needs 4 slots of group default, 2 are free'. Undefined where it waits for nothing that is missing. */
+export function waitingFor(state: SlotManagerState, jobId: string): string | undefined {
+  const missing = state.batches
+    .filter((batch) => batch.jobId === jobId)
+    .flatMap((batch) => batch.requests.filter((request) => !request.slot))
+  if (missing.length === 0) return undefined
+  const byGroup = new Map<string, number>()
+  for (const { group } of missing) byGroup.set(group, (byGroup.get(group) ?? 0) + 1)
+  const free = state.taskManagers.flatMap((tm) => tm.slots).filter((slot) => slot.state === 'FREE').length
+  const needs = [...byGroup].map(([group, count]) => `${count} ${count === 1 ? 'slot' : 'slots'} of group ${group}`).join(' and ')
+  return `needs ${needs}, ${free} ${free === 1 ? 'is' : 'are'} free`
+}

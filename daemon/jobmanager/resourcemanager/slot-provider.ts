@@ -1,0 +1,51 @@
+/** How a JobMaster and the ResourceManager know each other. Both run in this process; each takes a call as a turn of its own mailbox. */
+import type { AttemptReport, SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
+import type { TaskExecutorGateway, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
+
+export interface TaskManagerInfo {
+  readonly taskManagerId: string
+  /** Made anew with each process. */
+  readonly processId: string
+  readonly host: string
+  readonly dataPort: number
+}
+export interface GrantedSlot {
+  readonly allocationId: string
+  readonly taskManagerId: string
+  readonly slotIndex: number
+  readonly host: string
+  readonly dataPort: number
+}
+
+/** The ResourceManager, as a JobMaster sees it. */
+export interface SlotProvider {
+  /** From now on the job is told what concerns it. Returns the end of that: requests are withdrawn, slots freed. */
+  connectJobMaster(jobId: string, owner: SlotOwner): () => void
+  /** All of a batch is granted, or nothing yet. */
+  requestSlots(jobId: string, requests: readonly { readonly allocationId: string; readonly group: string }[]): void
+  withdrawRequests(jobId: string): void
+  releaseSlots(allocationIds: readonly string[], cause: string): void
+  /** Why the job waits for slots, where it does. */
+  waitingFor(jobId: string): string | undefined
+  /** Undefined when it is not connected. */
+  taskManager(taskManagerId: string): { readonly info: TaskManagerInfo; readonly gateway: TaskExecutorGateway } | undefined
+}
+
+/** A JobMaster, as the ResourceManager sees it. */
+export interface SlotOwner {
+  slotsGranted(slots: readonly GrantedSlot[]): void
+  slotLost(allocationId: string, cause: string): void
+  /** What a TaskManager reports of this job when it registers. Returns the allocations that the job goes on with; all others are freed. */
+  taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string>
+  /** The slots that a TaskManager still holds for this job. */
+  slotsReported(taskManagerId: string, slots: readonly SlotReport[]): void
+  taskManagerLost(taskManagerId: string, cause: Error): void
+  /** The job's part of a heartbeat's answer. */
+  heartbeatReceived(heartbeat: {
+    readonly taskManagerId: string
+    /** When the heartbeat was asked for (Clock.monotonicMs). */
+    readonly sentMs: number
+    readonly attempts: readonly AttemptReport[]
+    readonly metrics: Readonly<Record<string, TaskMetrics>>
+  }): void
+}
