@@ -46,12 +46,16 @@ export class InternalEndpoint {
     this.#upgrades.set(root, handler)
   }
 
-  /** Listens; port 0 takes a free one. Resolves with the port. STARTUP_FAILED. */
-  start(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(new FlottError('STARTUP_FAILED', `can not listen on ${host}:${port}`, { cause })))
-      this.#server.listen({ host, port }, () => resolve((this.#server.address() as AddressInfo).port))
-    })
+  /** Listens on the first free port of the range; 0 takes any. Resolves with the port. STARTUP_FAILED. */
+  async start(host: string, port: number, portMax = port): Promise<number> {
+    for (let candidate = port; ; candidate++) {
+      try {
+        return await this.#listen(host, candidate)
+      } catch (cause) {
+        const taken = (cause as { code?: string }).code === 'EADDRINUSE'
+        if (!taken || candidate >= portMax) throw new FlottError('STARTUP_FAILED', `can not listen on ${host}:${candidate}`, { cause })
+      }
+    }
   }
 
   /** Closes the port and every connection on it. */
@@ -60,6 +64,16 @@ export class InternalEndpoint {
       if (!this.#server.listening) return resolve()
       this.#server.close(() => resolve())
       for (const socket of this.#sockets) socket.destroy()
+    })
+  }
+
+  #listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject)
+        resolve((this.#server.address() as AddressInfo).port)
+      })
     })
   }
 }

@@ -73,6 +73,8 @@ export interface TaskExecutorOptions {
   processMetrics(): ProcessMetrics
   /** A line of the print sink. */
   print(line: string): void
+  /** A leader took the registration. */
+  onRegistered?(): void
 }
 
 export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
@@ -124,7 +126,10 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       network: rpc,
       retrieval,
       registration: () => this.#registration(),
-      onRegistered: (takeover) => this.#mailbox.run(() => this.#reports.leaderChanged(takeover)),
+      onRegistered: (takeover) => {
+        this.#mailbox.run(() => this.#reports.leaderChanged(takeover))
+        options.onRegistered?.()
+      },
     })
     this.#reports = new JobReports({
       clock,

@@ -29,6 +29,9 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   get current(): LeaderInfo | undefined {
     return this.#listeners.current
   }
+  get connected(): boolean {
+    return this.#session?.state === 'CONNECTED'
+  }
   watch(onChange: (leader: LeaderInfo | undefined) => void): () => void {
     return this.#listeners.add(onChange)
   }

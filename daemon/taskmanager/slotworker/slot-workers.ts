@@ -34,6 +34,8 @@ interface RunningWorker {
   slotIndex: number
   readonly doorbell: SharedArrayBuffer
   worker?: SlotWorker
+  /** It runs: from here on it has to answer pings. */
+  ready: boolean
   discarded: boolean
   /** Why it is being thrown away by the TaskManager itself. */
   verdict?: FlottError
@@ -73,7 +75,7 @@ export class SlotWorkers {
     this.#spare = undefined
     running.slotIndex = slotIndex
     this.#bySlot.set(slotIndex, running)
-    this.#watch(running)
+    if (running.ready) this.#watch(running)
     this.#prepareSpare()
   }
   doorbellOf(slotIndex: number): SharedArrayBuffer | undefined {
@@ -95,7 +97,7 @@ export class SlotWorkers {
   #start(): RunningWorker {
     const { host, taskManagerId, slotBytes, logLevel } = this.options
     const doorbell = createDoorbell()
-    const running: RunningWorker = { slotIndex: NO_SLOT, doorbell, discarded: false, pings: { sequence: 0 } }
+    const running: RunningWorker = { slotIndex: NO_SLOT, doorbell, ready: false, discarded: false, pings: { sequence: 0 } }
     running.worker = host.start(
       { slotIndex: NO_SLOT, taskManagerId, memoryBytes: slotBytes, doorbell, logLevel },
       { onMessage: (message) => this.#take(running, message), onExit: (cause) => this.#exited(running, cause) },
@@ -112,7 +114,12 @@ export class SlotWorkers {
   }
   #take(running: RunningWorker, message: FromSlotWorker): void {
     if (message.kind === 'pong') running.pings.answered?.()
+    else if (message.kind === 'ready') this.#becameReady(running)
     else if (running.slotIndex !== NO_SLOT && !running.discarded) this.options.onMessage(running.slotIndex, message)
+  }
+  #becameReady(running: RunningWorker): void {
+    running.ready = true
+    if (running.slotIndex !== NO_SLOT && !running.discarded) this.#watch(running)
   }
   #exited(running: RunningWorker, cause: Error | undefined): void {
     const { slotIndex } = running
