@@ -140,7 +140,8 @@ async function syncDirectory(directory: string): Promise<void> {
 }
 
 /**
- * One file a subtask and checkpoint, in the directory on the TaskManager's host (relative: below the client's working directory).
+ * One file a subtask and checkpoint. Every TaskManager must see the same directory (relative: below the client's working directory),
+ * since a restarted task commits what the lost one wrote.
  * Names that begin with a dot are not committed yet, or never will be. Without checkpoints, files appear when the input ends.
  */
 export function fileSink<T>(directory: string, format: Format<T>): TwoPhaseSink<T, unknown, unknown> {

@@ -1,11 +1,7 @@
 import type { ClusterClient } from './cluster-client.js'
 
-/** What rest-cluster-client.ts exports. */
-export type RestClusterClientConstructor = new (options: { restUrl: string; token?: string }) => ClusterClient
-
-const REST_CLUSTER_CLIENT: string = './rest-cluster-client.js' // Loaded at the first submission: building a graph needs no HTTP.
-
+/** Loads HTTP at the first submission only: building a graph needs none. */
 export async function connectToCluster(restUrl: string, token?: string): Promise<ClusterClient> {
-  const { RestClusterClient } = (await import(REST_CLUSTER_CLIENT)) as { RestClusterClient: RestClusterClientConstructor }
+  const { RestClusterClient } = await import('./rest-cluster-client.js')
   return new RestClusterClient({ restUrl, ...(token === undefined ? {} : { token }) })
 }

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { systemClock } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
-import { ARTIFACT_FILE, unpackArtifact } from '#core/functions/artifact-directory.js'
+import { ARTIFACT_FILE, placeArtifact } from '#core/functions/artifact-directory.js'
 import { JOB_ENTRY, type JobEntry } from '#core/functions/build-phase.js'
 import { between, type Random, systemRandom } from '#core/random.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
@@ -124,7 +124,7 @@ async function withProgram<T>(
   const directory = await mkdtemp(join(tmpdir(), 'flott-'))
   const { argv } = process
   try {
-    await unpackArtifact(directory, code)
+    await placeArtifact(directory, code)
     process.setSourceMapsEnabled(true)
     return await use(code, artifactOf, (executor) => evaluateModule(join(directory, ARTIFACT_FILE), [argv[0]!, path, ...args], executor))
   } finally {

@@ -9,7 +9,7 @@ import { discardSink, StreamExecutionEnvironment } from '#client/index.js'
 import type { ClusterClient } from '#client/submit/cluster-client.js'
 import { graphOfProgram, runProgram } from '#client/submit/program-runner.js'
 import { systemClock } from '#core/clock.js'
-import { unpackArtifact } from '#core/functions/artifact-directory.js'
+import { placeArtifact } from '#core/functions/artifact-directory.js'
 import type { BuiltProgram } from '#core/functions/build-phase.js'
 import { currentBuildPhase } from '#core/functions/build-phase.js'
 import type { MapDefinition } from '#core/functions/operator-definition.js'
@@ -22,7 +22,7 @@ const temporary = () => mkdtempSync(join(tmpdir(), 'flott-program-'))
 
 async function unpacked(artifact: Uint8Array): Promise<string> {
   const directory = temporary()
-  await unpackArtifact(directory, artifact)
+  await placeArtifact(directory, artifact)
   return directory
 }
 async function loaded(jobGraph: JobGraph, artifact: Uint8Array): Promise<BuiltProgram> {
