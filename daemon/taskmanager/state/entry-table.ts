@@ -4,6 +4,7 @@ import type { Key } from '#core/functions/functions.js'
 import { keysEqual } from '#core/serialization/key-hash.js'
 import { retained } from './retain.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor } from './slot-index.js'
+import { specialize } from './specialize.js'
 import { FREE, VersionedTable, type Versions } from './versioned-table.js'
 
 export interface Entry {
@@ -25,11 +26,16 @@ export interface EntryTable extends VersionedTable {
 }
 export type EntryTableClass = new (versions: Versions, expected?: number) => EntryTable
 
-/**
- * A class of its own for each state: the engine's type feedback belongs to a function's closure, so that the tables of one state, whose
- * keys and values are alike, stay monomorphic.
- */
+/** A class of its own for each state. */
 export function entryTableClass(): EntryTableClass {
+  return specialize(makeClass, DEPENDENCIES)
+}
+
+const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, FREE }
+
+/** Compiled again from its source: it names nothing but its dependencies. */
+function makeClass(dependencies: typeof DEPENDENCIES): EntryTableClass {
+  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, FREE } = dependencies
   class TableEntry implements Entry {
     constructor(
       readonly key: unknown,
@@ -39,7 +45,7 @@ export function entryTableClass(): EntryTableClass {
     ) {}
   }
 
-  return class extends VersionedTable implements EntryTable {
+  return class extends Table implements EntryTable {
     readonly #entries: (TableEntry | undefined)[] = []
     #slots: Int32Array
 
@@ -100,6 +106,7 @@ export function entryTableClass(): EntryTableClass {
         const entry = this.#entries[found - 1]!
         sum += entry.epoch
         if (typeof entry.key === 'string') sum += entry.key.length
+        if (typeof entry.value === 'object') sum++
       }
       return sum
     }

@@ -7,7 +7,8 @@ import type { Key } from '#core/functions/functions.js'
 import { keysEqual } from '#core/serialization/key-hash.js'
 import { retained } from './retain.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot } from './slot-index.js'
-import { FREE, VersionedTable } from './versioned-table.js'
+import { specialize } from './specialize.js'
+import { FREE, VersionedTable, type Versions } from './versioned-table.js'
 
 export interface NumberTable extends VersionedTable {
   /** The index, or -1. */
@@ -19,9 +20,19 @@ export interface NumberTable extends VersionedTable {
   prefetch(hashes: Int32Array, count: number): number
 }
 
-/** A class of its own for each state, as entryTableClass. */
-export function numberTableClass(): new (versions: VersionedTable['versions']) => NumberTable {
-  return class extends VersionedTable implements NumberTable {
+export type NumberTableClass = new (versions: Versions) => NumberTable
+
+/** A class of its own for each state. */
+export function numberTableClass(): NumberTableClass {
+  return specialize(makeClass, DEPENDENCIES)
+}
+
+const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, FREE }
+
+/** Compiled again from its source: it names nothing but its dependencies. */
+function makeClass(dependencies: typeof DEPENDENCIES): NumberTableClass {
+  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, FREE } = dependencies
+  return class extends Table implements NumberTable {
     readonly #keys: unknown[] = []
     /** Value and epoch of index i at 2i and 2i + 1. */
     #cells = new Float64Array(16)

@@ -3,9 +3,22 @@ import type { CurrentKey } from './current-key.js'
 import type { Entry, EntryTable } from './entry-table.js'
 import type { NumberTable } from './number-table.js'
 import { retained } from './retain.js'
+import { specialize } from './specialize.js'
 
-/** A class of its own for each state, as entryTableClass. */
+interface Dependencies<T> {
+  readonly spec: ValueStateSpec<unknown>
+  readonly table: T
+  readonly current: CurrentKey
+  readonly retained: (value: unknown) => unknown
+}
+
+/** A class of its own for each state. */
 export function entryValueState(spec: ValueStateSpec<unknown>, table: EntryTable, current: CurrentKey): ValueState<unknown> {
+  return specialize(makeEntryState, { spec, table, current, retained })
+}
+
+/** Compiled again from its source: it names nothing but its dependencies. */
+function makeEntryState({ spec, table, current, retained }: Dependencies<EntryTable>): ValueState<unknown> {
   const state = new (class {
     #serial = -1
     #entry: Entry | undefined
@@ -54,6 +67,10 @@ export function entryValueState(spec: ValueStateSpec<unknown>, table: EntryTable
 
 /** For states whose initial value is a number. */
 export function numberValueState(spec: ValueStateSpec<unknown>, table: NumberTable, current: CurrentKey): ValueState<unknown> {
+  return specialize(makeNumberState, { spec, table, current, retained })
+}
+
+function makeNumberState({ spec, table, current }: Dependencies<NumberTable>): ValueState<unknown> {
   const state = new (class {
     #serial = -1
     #index = -1
