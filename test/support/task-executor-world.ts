@@ -41,6 +41,7 @@ export class ScriptedWorkers implements SlotWorkerHost {
     }
     const worker = new ScriptedWorker(handlers.onMessage, exit)
     this.started.push(worker)
+    queueMicrotask(() => handlers.onMessage({ kind: 'ready' }))
     return {
       post: (message: ToSlotWorker) => {
         worker.received.push(message)

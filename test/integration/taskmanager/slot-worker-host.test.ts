@@ -86,7 +86,7 @@ test('a slot takes the spare; a worker that loops for ever is thrown away, the o
     taskManagerId: 'tm',
     slotBytes: 1,
     logLevel: 'block',
-    watchdogMs: 300,
+    watchdogMs: 1_000,
     onMessage: (slot, message) => messages.push(`${slot} ${message.kind}`),
     onExit: (slot, cause) => {
       exits.push(`${slot} ${cause?.code}`)
