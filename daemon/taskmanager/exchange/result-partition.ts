@@ -112,10 +112,6 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
     for (const channel of this.channels) if (!channel.isLocal) channel.drain()
     return this.pressure.channels === 0
   }
-  /** Whether drain() would get on: to be asked before the slot sleeps, since a ring that came earlier is not repeated. */
-  get canDrain(): boolean {
-    return this.pressure.channels > 0 && this.channels.some((channel) => !channel.isLocal && channel.canDrain)
-  }
   get numBytesOut(): number {
     let bytes = 0
     for (const channel of this.channels) if (!channel.isLocal) bytes += channel.numBytesOut

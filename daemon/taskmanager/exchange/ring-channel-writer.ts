@@ -207,10 +207,6 @@ export class RingChannelWriter implements RowTarget {
     this.pressure.channels--
     return true
   }
-  /** Whether a drain would move something: looked at before the owner sleeps. */
-  get canDrain(): boolean {
-    return this.#overflow.length > 0 && this.ring.freeSlots > 0
-  }
   /** What was not handed over is dropped. */
   close(): void {
     this.#closed = true
