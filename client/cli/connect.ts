@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '#core/clock.js'
 import { type LoadedConfig, loadConfig } from '#core/config/load-config.js'
 import { OPTIONS, type OptionKey } from '#core/config/options.js'
 import { silentLogger } from '#core/logger.js'
+import { systemRandom } from '#core/random.js'
 import { leaderAddresses, type RestAddresses, staticAddresses } from '../submit/rest-addresses.js'
 import { RestClusterClient } from '../submit/rest-cluster-client.js'
 import type { Terminal } from './terminal.js'
@@ -42,8 +43,8 @@ async function addressesOf(options: ClusterOptions, config: LoadedConfig['config
   if (options.jobmanager !== undefined) return staticAddresses(options.jobmanager)
   if (config['high-availability.type'] !== 'zookeeper') return staticAddresses(`${config['rest.address']}:${config['rest.port']}`)
   // Loaded only here: it is native, and most commands do without.
-  const { zookeeperLeaderRetrieval } = await import('#ha/zookeeper/leader-retrieval-of.js')
-  const retrieval = zookeeperLeaderRetrieval(config, clock, silentLogger)
+  const { zookeeperLeaderRetrieval } = await import('#ha/zookeeper/from-config.js')
+  const retrieval = zookeeperLeaderRetrieval(config, { clock, random: systemRandom, logger: silentLogger })
   await retrieval.start()
   return leaderAddresses(retrieval, config['rest.connection-timeout'])
 }
