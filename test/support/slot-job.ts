@@ -180,7 +180,7 @@ export class SlotJob {
   }
   states(): Readonly<Record<string, readonly string[]>> {
     const states: Record<string, string[]> = {}
-    for (const { attemptId, state } of this.heard('task-state')) (states[attemptId] ??= []).push(state)
+    for (const { attemptId, state } of this.heard('task-state')) states[attemptId] = [...(states[attemptId] ?? []), state]
     return states
   }
   stateOf(attemptId: string): string | undefined {

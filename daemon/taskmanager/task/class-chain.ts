@@ -3,29 +3,46 @@ import type { Operator, Output } from '../operators/operator.js'
 import type { Site } from './chain-generator.js'
 import type { ChainLayout } from './chain-layout.js'
 
+type Reader = (value: unknown, timestamp: number) => void
+
 export class ClassOutput implements Output {
+  readonly #main: readonly Reader[]
+  readonly #sides: ReadonlyMap<string, readonly Reader[]>
+
+  /** The operators behind it must have been made. */
   constructor(
     private readonly layout: ChainLayout,
     private readonly operators: ReadonlyMap<number, Operator>,
     private readonly site: Site,
     private readonly index: number,
     private readonly freeze?: (value: unknown) => void,
-  ) {}
+  ) {
+    this.#main = this.#readers(undefined)
+    this.#sides = new Map(layout.tags(index).map((tag) => [tag, this.#readers(tag)]))
+  }
+  #readers(tag: string | undefined): readonly Reader[] {
+    return this.layout.targets(this.index, tag).map((target): Reader => {
+      if (target.kind === 'partition') {
+        const { partition } = this.layout.partitions[target.index]!
+        return (value, timestamp) => partition.emit(value, timestamp)
+      }
+      const operator = this.operators.get(target.index)!
+      return (value, timestamp) => {
+        this.site.operator = target.index
+        operator.processElement(value, timestamp)
+      }
+    })
+  }
   collect(value: unknown, timestamp: number): void {
-    this.#emit(undefined, value, timestamp)
+    this.#emit(this.#main, value, timestamp)
   }
   side(tag: string, value: unknown, timestamp: number): void {
-    this.#emit(tag, value, timestamp)
+    const readers = this.#sides.get(tag)
+    if (readers) this.#emit(readers, value, timestamp)
   }
-  #emit(tag: string | undefined, value: unknown, timestamp: number): void {
+  #emit(readers: readonly Reader[], value: unknown, timestamp: number): void {
     this.freeze?.(value)
-    for (const target of this.layout.targets(this.index, tag)) {
-      if (target.kind === 'partition') this.layout.partitions[target.index]!.partition.emit(value, timestamp)
-      else {
-        this.site.operator = target.index
-        this.operators.get(target.index)!.processElement(value, timestamp)
-      }
-    }
+    for (const read of readers) read(value, timestamp)
     this.site.operator = this.index
   }
 }

@@ -427,10 +427,10 @@ export class StreamTask {
 
   // From outside.
   handleOperatorEvents(operatorId: string, events: readonly NumberedEvent[]): void {
-    const { chain, layout } = this.#io ?? {}
-    if (!this.isAlive || !chain?.source || layout?.nodes[0]!.spec.id !== operatorId) return
+    const source = this.#isOpen ? this.#io!.chain.source : undefined
+    if (!source || this.#io!.layout.nodes[0]!.spec.id !== operatorId) return
     try {
-      chain.source.handleEvents(events)
+      source.handleEvents(events)
     } catch (error) {
       this.#site.operator = 0
       this.failInOperator(error)
