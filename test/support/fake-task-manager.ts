@@ -1,0 +1,150 @@
+/** A TaskManager without tasks: it obeys the leader, and attempts do what the test says. */
+import { type Epoch, NO_EPOCH } from '#core/epoch.js'
+import { FlottError, serializeError } from '#core/errors.js'
+import { type ExecutionState, type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
+import { type AttemptReport, resourceManagerGateway, type SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
+import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
+import type { TaskDeployment } from '#protocol/graph/deployment.js'
+import type { LoopbackNetwork, LoopbackProcess } from '#rpc/loopback.js'
+import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
+
+const ENDED: readonly ExecutionState[] = ['FINISHED', 'CANCELED', 'FAILED']
+
+interface FakeAttempt {
+  readonly jobId: string
+  readonly allocationId: string
+  readonly deploymentNumber: number
+  state: ExecutionState
+}
+
+export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
+  readonly process: LoopbackProcess
+  readonly attempts = new Map<string, FakeAttempt>()
+  readonly deployments: TaskDeployment[] = []
+  slots: SlotReport[]
+  /** What an attempt does by itself once deployed. */
+  onSubmit: (attemptId: string) => 'run' | 'stay' = () => 'run'
+  onCancel: (attemptId: string) => 'end' | 'stay' = () => 'end'
+  refuseTasks: FlottError | undefined
+  #connection: RpcConnection | undefined
+  #epoch: Epoch = NO_EPOCH
+
+  constructor(
+    readonly id: string,
+    private readonly network: LoopbackNetwork,
+    slotCount: number,
+  ) {
+    this.slots = Array.from({ length: slotCount }, (_, slotIndex) => ({ slotIndex, state: 'FREE' }))
+    this.process = network.process(`${id}:1`)
+    this.process.endpoints.register(taskExecutorGateway, this)
+  }
+
+  async connect(address: string, epoch: Epoch): Promise<void> {
+    this.#epoch = epoch
+    this.#connection = await this.process.dial(address)
+    await this.#connection.gateway(resourceManagerGateway, { epoch: () => epoch }).registerTaskManager({
+      taskManagerId: this.id,
+      processId: `process of ${this.id}`,
+      host: this.id,
+      dataPort: 1,
+      slots: this.slots,
+      hardware: { cpuCores: 1, physicalMemoryBytes: 1, freeMemoryBytes: 1, cpuModel: '', os: '' },
+      memory: { managedBytes: 1, slotBytes: 1 },
+      attempts: this.#reports(),
+      version: '0',
+    })
+  }
+  crash(): void {
+    this.network.crash(this.process.address)
+  }
+  disconnect(): void {
+    this.#connection?.close('cut by the test')
+  }
+  /** Attempts that have not ended. */
+  running(): string[] {
+    return [...this.attempts].filter(([, { state }]) => !ENDED.includes(state)).map(([id]) => id)
+  }
+  report(attemptId: string, state: ExecutionState, error?: Error): Promise<unknown> {
+    const attempt = this.attempts.get(attemptId)!
+    attempt.state = state
+    return this.jobMaster(attempt.jobId)
+      .updateTaskExecutionState({ attemptId, state, ...(error ? { error: serializeError(error) } : {}) })
+      .catch(() => {})
+  }
+  jobMaster(jobId: string): JobMasterGateway {
+    return this.#connection!.gateway(jobMasterGateway, { epoch: () => this.#epoch, target: jobId })
+  }
+
+  async requestSlot({ slotIndex, allocationId, jobId }: { slotIndex: number; allocationId: string; jobId: string }) {
+    if (this.slots[slotIndex]!.state !== 'FREE') throw new FlottError('SLOT_NOT_AVAILABLE', `slot ${slotIndex}`)
+    this.slots = this.slots.map((slot) => (slot.slotIndex === slotIndex ? { slotIndex, state: 'ALLOCATED', jobId, allocationId } : slot))
+    return { accepted: true } as const
+  }
+  async freeSlot({ allocationId }: { allocationId: string }) {
+    this.slots = this.slots.map((slot) => (slot.allocationId === allocationId ? { slotIndex: slot.slotIndex, state: 'FREE' } : slot))
+    for (const [id, attempt] of this.attempts) if (attempt.allocationId === allocationId) this.attempts.delete(id)
+    void this.#connection!.gateway(resourceManagerGateway, { epoch: () => this.#epoch })
+      .reportSlots({ taskManagerId: this.id, slots: this.slots })
+      .catch(() => {})
+    return { accepted: true } as const
+  }
+  async submitTasks(deployment: TaskDeployment) {
+    if (this.refuseTasks) throw this.refuseTasks
+    this.deployments.push(deployment)
+    for (const { attemptId, allocationId } of deployment.tasks) {
+      if (this.attempts.has(attemptId)) continue
+      const { deploymentNumber } = deployment.deployment
+      this.attempts.set(attemptId, { jobId: deployment.jobGraph.jobId, allocationId, deploymentNumber, state: 'DEPLOYING' })
+      if (this.onSubmit(attemptId) === 'run') void this.report(attemptId, 'INITIALIZING').then(() => this.#run(attemptId))
+    }
+    return { accepted: true } as const
+  }
+  async cancelTasks({ attemptIds }: { attemptIds: readonly string[] }) {
+    for (const id of attemptIds) {
+      const attempt = this.attempts.get(id)
+      if (!attempt || ENDED.includes(attempt.state)) continue
+      attempt.state = 'CANCELING'
+      if (this.onCancel(id) === 'end') void this.report(id, 'CANCELED')
+    }
+    return { accepted: true } as const
+  }
+  async heartbeat(): Promise<TaskExecutorHeartbeat> {
+    return { slots: this.slots, attempts: this.#reports(), metrics: {}, process: { rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 } }
+  }
+  async failTasks() {
+    return { accepted: true } as const
+  }
+  async triggerCheckpoint() {
+    return { accepted: true } as const
+  }
+  async notifyCheckpointComplete() {
+    return { accepted: true } as const
+  }
+  async notifyCheckpointAborted() {
+    return { accepted: true } as const
+  }
+  async sendOperatorEvents(_request: unknown, _context: CallContext) {
+    return { accepted: true } as const
+  }
+
+  async #run(attemptId: string): Promise<void> {
+    if (this.attempts.get(attemptId)?.state === 'INITIALIZING') await this.report(attemptId, 'RUNNING')
+  }
+  #reports(): AttemptReport[] {
+    return [...this.attempts].map(([attemptId, { jobId, state, deploymentNumber }]) => {
+      const [vertexId, subtask, number] = attemptId.split('_') as [string, string, string]
+      return {
+        jobId,
+        vertexId,
+        subtaskIndex: Number(subtask),
+        attemptNumber: Number(number),
+        attemptId,
+        state,
+        lastCheckpointCompleted: 0,
+        pendingCheckpoints: [],
+        assignmentsReceived: {},
+        deploymentNumber,
+      }
+    })
+  }
+}

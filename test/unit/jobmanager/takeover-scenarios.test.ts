@@ -1,0 +1,202 @@
+import test from 'ava'
+import { FlottError } from '#core/errors.js'
+import { ControlPlane } from '../../support/control-plane.js'
+import { edge, graph, vertex } from '../../support/job-graphs.js'
+
+const job = (settings: Record<string, string> = {}) =>
+  graph([vertex('a', 2, { kind: 'source' }), vertex('b', 2)], [edge('a', 'b')], settings)
+const { jobId } = job()
+
+test('submission is idempotent by job id, and another job of the id is refused', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  await Promise.all([plane.dispatcher.submitJob({ jobGraph: job() }), plane.dispatcher.submitJob({ jobGraph: job() })])
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  t.is((await plane.dispatcher.listJobs({})).length, 1)
+  await t.throwsAsync(plane.dispatcher.submitJob({ jobGraph: { ...job(), jobName: 'other' } }), { code: 'JOB_SUBMISSION_FAILED' })
+  await t.throwsAsync(plane.dispatcher.submitJob({ jobGraph: { ...job(), artifact: 'artifact/none', jobId: 'a'.repeat(32) } }), {
+    code: 'BLOB_NOT_FOUND',
+  })
+  await t.throwsAsync(plane.dispatcher.submitJob({ jobGraph: { ...job(), settings: { nonsense: '1' }, jobId: 'a'.repeat(32) } }), {
+    code: 'INVALID_CONFIG',
+  })
+})
+
+test('a submission whose acknowledgement was lost is found again', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const createJob = plane.facts.createJob.bind(plane.facts)
+  plane.facts.createJob = async (fact) => {
+    plane.facts.createJob = createJob
+    await createJob(fact)
+    throw new FlottError('ZOOKEEPER_UNAVAILABLE', 'no answer')
+  }
+  await t.throwsAsync(plane.dispatcher.submitJob({ jobGraph: job() }), { code: 'ZOOKEEPER_UNAVAILABLE' })
+  await plane.clock.advance(1_000)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  t.is((await plane.dispatcher.listJobs({})).length, 1)
+})
+
+test('the graph is on disk before the fact names it', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  plane.facts.beforeWrite = (fact) => void t.true(plane.blobs.blobs.has(fact.jobGraph))
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+})
+
+test('a new leader ends the old attempts before it starts new ones', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  const old = tm.running()
+  await plane.crashLeader()
+  await plane.lead()
+  t.is(await plane.status(jobId), 'RECONCILING')
+  await plane.clock.advance(1_000)
+  t.is(tm.deployments.length, 1, 'nobody has said yet that the old attempts are gone')
+  t.is((await plane.dispatcher.describeJob({ jobId })).waitingFor, 'waits until tm has ended the tasks of the deployment before')
+  await plane.connect(tm)
+  await plane.until(jobId, 'RUNNING')
+  await plane.clock.advance(2_000)
+  t.is(tm.running().length, 4)
+  t.deepEqual(
+    old.filter((attempt) => tm.attempts.has(attempt)),
+    [],
+  )
+  t.true(tm.deployments.at(-1)!.tasks.every((task) => task.attemptNumber === 1))
+})
+
+test('a TaskManager that does not come back is given up after the heartbeat timeout', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  tm.crash()
+  await plane.crashLeader()
+  await plane.lead()
+  const other = await plane.taskManager('other', 2)
+  await plane.clock.advance(4_000)
+  t.is(other.deployments.length, 0)
+  await plane.clock.advance(2_000)
+  t.is(other.running().length, 4)
+})
+
+test('attempt numbers never come back, also when the deployment was recorded and not sent', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  await plane.crashLeader()
+  await plane.lead()
+  const other = await plane.taskManager('other', 2)
+  await plane.clock.advance(7_000)
+  t.true(other.deployments.at(-1)!.tasks.every((task) => task.attemptNumber === 1))
+  t.is(plane.facts.jobs.get(jobId)!.value.attemptNumber, 1)
+})
+
+test('a takeover goes on towards a cancellation', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  tm.onCancel = () => 'stay'
+  await plane.dispatcher.cancelJob({ jobId })
+  await plane.crashLeader()
+  await plane.lead()
+  await plane.until(jobId, 'CANCELED')
+  await plane.connect(tm)
+  await plane.clock.advance(1_000)
+  t.deepEqual(tm.running(), [], 'slots that no job goes on with are freed')
+})
+
+test('leadership lost in the middle of a deployment: the old leader sends nothing any more', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  let release = () => {}
+  plane.blobs.beforePut = (name) =>
+    name.startsWith('deployment/')
+      ? new Promise<void>((resolve) => {
+          release = resolve
+        })
+      : undefined
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  const writes = plane.facts.history.length
+  plane.reign.end()
+  release()
+  await plane.clock.advance(5_000)
+  t.is(tm.deployments.length, 0)
+  t.is(plane.facts.history.length, writes)
+  t.is(plane.jobManager.leading(), undefined)
+})
+
+test('a suspended leader parks what can not be undone, and goes on when it is confirmed', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  plane.reign.suspend()
+  await plane.clock.advance(10_000)
+  t.is(tm.deployments.length, 0)
+  plane.reign.confirm()
+  await plane.clock.advance(1_000)
+  t.is(tm.running().length, 4)
+})
+
+test('a job whose blob is gone fails by itself, and says which; the others go on', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  const second = { ...job(), jobId: 'b'.repeat(32), jobName: 'second' }
+  await plane.dispatcher.submitJob({ jobGraph: second })
+  plane.blobs.blobs.delete(plane.facts.jobs.get(jobId)!.value.jobGraph)
+  await plane.crashLeader()
+  await plane.lead()
+  const broken = await plane.dispatcher.describeJob({ jobId })
+  t.is(broken.status, 'FAILED')
+  t.regex(broken.failure!.message, /can not be started: BLOB_NOT_FOUND: graph\//)
+  t.is((await plane.dispatcher.describeJob({ jobId: second.jobId })).status, 'RUNNING')
+})
+
+test('an ended job is described by the next leader, too, and kept within bounds', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  void tm.report(tm.running()[0]!, 'FAILED', new FlottError('USER_FUNCTION_FAILED', 'boom'))
+  await plane.until(jobId, 'FAILED')
+  const before = await plane.dispatcher.describeJob({ jobId })
+  await plane.crashLeader()
+  await plane.lead()
+  const after = await plane.dispatcher.describeJob({ jobId })
+  t.deepEqual({ ...after, fact: undefined }, { ...before, fact: undefined })
+  await plane.clock.advance(3_700_000)
+  t.deepEqual(await plane.dispatcher.listJobs({}), [])
+  t.is(plane.facts.jobs.size, 0)
+  t.deepEqual([...plane.blobs.blobs.keys()], [])
+})
+
+test('a write whose outcome is unknown is settled before the next', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  const setJob = plane.facts.setJob.bind(plane.facts)
+  let failures = 2
+  plane.facts.setJob = async (fact, version) => {
+    if (failures === 0) return setJob(fact, version)
+    failures--
+    if (failures === 0) await setJob(fact, version) // It happened, but nobody learned of it.
+    throw new FlottError('ZOOKEEPER_UNAVAILABLE', 'no answer')
+  }
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(5_000)
+  t.is(tm.running().length, 4)
+  t.is(plane.facts.jobs.get(jobId)!.value.attemptNumber, 0)
+})
