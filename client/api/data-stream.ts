@@ -5,7 +5,7 @@
 
 import type { Duration } from '#core/duration.js'
 import type { WatermarkStrategy } from '#core/eventtime/watermarks.js'
-import type { TimeWindow, Window, WindowAssigner } from '#core/eventtime/windows.js'
+import type { Window, WindowAssigner } from '#core/eventtime/windows.js'
 import type {
   AggregateFunction,
   Collector,
@@ -110,4 +110,3 @@ export interface WindowedStream<out T, K, W> {
   minBy<F extends FieldOf<T, number>>(field: F, options?: Options): ProcessedStream<T>
   maxBy<F extends FieldOf<T, number>>(field: F, options?: Options): ProcessedStream<T>
 }
-export type { TimeWindow }

@@ -14,7 +14,7 @@ import type { Sink, TwoPhaseSink } from '#core/functions/sink.js'
 import { printSink } from '../connectors/print-sink.js'
 import type { Partitioning, Transformation, Upstream } from '../graph/transformation.js'
 import type { TransformationRegistry } from '../graph/transformation-registry.js'
-import type { DataStream, KeyedStream, WindowOptions } from './data-stream.js'
+import type { DataStream, WindowOptions } from './data-stream.js'
 import { type AnyOptions, optionsObject } from './options.js'
 
 type UserFunction = (...args: never[]) => unknown
@@ -233,4 +233,3 @@ export function checkWatermarks({ maxOutOfOrderness = 0, idleness }: WatermarkSt
 export function typed<T>(stream: Stream): DataStream<T> {
   return stream as unknown as DataStream<T>
 }
-export type { KeyedStream }

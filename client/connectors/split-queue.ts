@@ -5,6 +5,7 @@ export class SplitQueue<S> {
   readonly #splits: S[] = []
   #requested = false
   #noMore = false
+  #woken: Promise<void> | undefined
   #wake: (() => void) | undefined
   constructor(private readonly ctx: Pick<SourceReaderContext, 'sendSplitRequest'>) {}
 
@@ -44,18 +45,15 @@ export class SplitQueue<S> {
     if (this.#splits.length > 0 || this.#noMore) return Promise.resolve()
     return this.untilWoken()
   }
+  /** However many ask, they wait for one promise. */
   untilWoken(): Promise<void> {
-    return new Promise((resolve) => {
-      const before = this.#wake
-      this.#wake = () => {
-        before?.()
-        resolve()
-      }
+    this.#woken ??= new Promise((resolve) => {
+      this.#wake = resolve
     })
+    return this.#woken
   }
   wake(): void {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
+    this.#woken = undefined
+    this.#wake?.()
   }
 }

@@ -77,11 +77,7 @@ export async function graphOfFunction(program: () => unknown, options: FunctionO
   const { clockMs, random, args = [] } = options
   const evaluate = async (executor: JobExecutor) => {
     openProgramSession({ args, env: {}, clockMs, randomSeed: between(random, 0, 2 ** 32), executor })
-    try {
-      await program()
-    } finally {
-      closeProgramSession()
-    }
+    await program()
   }
   const graph = await captured(options, evaluate, () => {}).finally(closeProgramSession)
   return { ...graph, jobId: options.jobId }

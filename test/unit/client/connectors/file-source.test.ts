@@ -2,8 +2,10 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import { cut } from '#client/connectors/file-enumerator.js'
 import { fileSource } from '#client/connectors/file-source.js'
 import { formats } from '#client/connectors/formats.js'
+import { LineReader } from '#client/connectors/line-reader.js'
 import type { Source, SourceSplit } from '#core/functions/source.js'
 import { between, pick, type Random, seededRandom } from '#core/random.js'
 import { types } from '#core/serialization/declared-types.js'
@@ -39,7 +41,7 @@ function randomContent(random: Random): Buffer {
 }
 
 test('every line is read once, however the file is cut and wherever it is restored', async (t) => {
-  for (let seed = 1; seed <= 300; seed++) {
+  for (let seed = 1; seed <= 120; seed++) {
     const random = seededRandom(seed)
     const path = join(directory(), 'input.txt')
     const content = randomContent(random)
@@ -54,6 +56,27 @@ test('every line is read once, however the file is cut and wherever it is restor
     run = new SourceDriver(source, { parallelism, clock, restored })
     await run.listed()
     t.deepEqual([...before, ...run.drain()].sort(), linesOf(content).sort(), `seed ${seed}`)
+  }
+})
+
+test('a reader stopped behind any line goes on with the next', (t) => {
+  for (let seed = 1; seed <= 120; seed++) {
+    const random = seededRandom(seed)
+    const path = join(directory(), 'input.txt')
+    const content = randomContent(random)
+    writeFileSync(path, content)
+    const lines: string[] = []
+    for (const split of cut({ path, bytes: content.length }, between(random, 1, 80))) {
+      let reader = new LineReader(split)
+      while (reader.read(between(random, 1, 4), (line) => lines.push(line))) {
+        if (random.next() < 0.5) continue
+        const position = reader.position()
+        reader.close()
+        reader = new LineReader(position)
+      }
+      reader.close()
+    }
+    t.deepEqual(lines, linesOf(content), `seed ${seed}`)
   }
 })
 

@@ -19,14 +19,14 @@ function interrupted<T>(source: AnySource<T>, seed: number): readonly T[] {
 }
 
 test('sequence, generator and collection give each record once', (t) => {
-  const expected = Array.from({ length: 10_000 }, (_, i) => i)
-  for (let seed = 1; seed <= 40; seed++) {
+  const expected = Array.from({ length: 4_000 }, (_, i) => i)
+  for (let seed = 1; seed <= 12; seed++) {
     const sorted = (records: readonly number[]) => [...records].sort((a, b) => a - b)
-    t.deepEqual(sorted(interrupted(new SequenceSource(0, 9_999) as unknown as AnySource<number>, seed)), expected)
+    t.deepEqual(sorted(interrupted(new SequenceSource(0, 3_999) as unknown as AnySource<number>, seed)), expected)
     t.deepEqual(
       sorted(
         interrupted(
-          generatorSource((i) => i, { count: 10_000 }),
+          generatorSource((i) => i, { count: 4_000 }),
           seed,
         ),
       ),
