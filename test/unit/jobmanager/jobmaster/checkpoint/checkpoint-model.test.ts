@@ -22,6 +22,9 @@ for (const tellsTold of [true, false])
       const world = new CheckpointWorld(t, seed, { ...settings, maxRetained: 1 + (seed % 3) }, { ...FAULTS, tellsTold })
       for (let round = 0; round < 12; round++) {
         await world.clock.advance(between(world.random, 10, 1_000))
+        const { history } = world.coordinator.statistics()
+        // Where tasks say what they were told, no delta finds its base deleted; where not, the checkpoint fails instead of naming it.
+        if (tellsTold) t.false(history.some(({ failureMessage }) => failureMessage?.includes('is gone')))
         world.pickFault()
       }
       // The faults end: checkpoints complete again, and what was left behind goes.
