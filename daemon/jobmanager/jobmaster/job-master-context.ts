@@ -93,8 +93,13 @@ export interface SourceCoordinatorsApi {
   handleReaderEvent(attemptId: string, operatorId: string, reader: number, event: ReaderEvent): void
   /** An attempt is gone. What it received since the checkpoint that its successor is restored from goes back when that one registers. */
   readerFailed(operatorId: string, reader: number): void
-  /** Encodes all enumerators for a checkpoint, with the assignment number covered per reader. */
+  /**
+   * Encodes all enumerators for a checkpoint, with the assignment number covered per reader. From then on nothing is sent to readers until
+   * `resumeAssignments`: an event above that number must not overtake the trigger.
+   */
   snapshot(checkpointId: number): Promise<Readonly<Record<string, CoordinatorState>>>
+  /** The checkpoint's triggers have been accepted, or it was aborted. */
+  resumeAssignments(checkpointId: number): void
   notifyCheckpointComplete(checkpointId: number): void
   /** Values of custom accumulators, by name and in order of subtasks, merged by the user's function where the program has it, else undefined. */
   mergeAccumulators(values: Readonly<Record<string, readonly unknown[]>>): Promise<Readonly<Record<string, unknown>>>

@@ -30,7 +30,7 @@ import { buildManifest, chunksOfManifest } from './manifest-builder.js'
 import { restoreOf } from './restore.js'
 import { triggerTargets } from './trigger-targets.js'
 
-type Sources = Pick<SourceCoordinatorsApi, 'snapshot' | 'notifyCheckpointComplete'>
+type Sources = Pick<SourceCoordinatorsApi, 'snapshot' | 'resumeAssignments' | 'notifyCheckpointComplete'>
 type RestorePoint = Awaited<ReturnType<CheckpointCoordinatorApi['loadRestorePoint']>>
 
 export function createCheckpointCoordinator(
@@ -228,16 +228,15 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
       this.#apply({ kind: 'trigger-failed', checkpointId: pending.id, cause, now: this.ctx.clock.monotonicMs() })
     }
     const targets = pending.tasks.filter((task) => pending.targets.includes(task.attemptId))
-    for (const [taskManagerId, attemptIds] of byTaskManager(targets)) {
+    const sent = [...byTaskManager(targets)].map(async ([taskManagerId, attemptIds]) => {
       const gateway = this.ctx.taskManager(taskManagerId)
-      if (!gateway) {
-        failed(new FlottError('CONNECTION_LOST', `TaskManager ${taskManagerId} is not connected`))
-        return
-      }
-      gateway
-        .triggerCheckpoint({ jobId, checkpointId: pending.id, timestamp: pending.timestamp, attemptIds, assigned })
-        .catch((cause: unknown) => this.ctx.run(() => failed(asError(cause))))
-    }
+      if (!gateway) throw new FlottError('CONNECTION_LOST', `TaskManager ${taskManagerId} is not connected`)
+      await gateway.triggerCheckpoint({ jobId, checkpointId: pending.id, timestamp: pending.timestamp, attemptIds, assigned })
+    })
+    Promise.all(sent).then(
+      () => this.ctx.run(() => this.sources.resumeAssignments(pending.id)),
+      (cause: unknown) => this.ctx.run(() => failed(asError(cause))),
+    )
   }
 
   #store(pending: PendingCheckpoint): void {
@@ -303,6 +302,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #aborted(pending: PendingCheckpoint, cause: Error): void {
     this.ctx.logger.warn('checkpoint aborted', { checkpointId: pending.id, cause })
     this.#statistics.aborted(pending, cause, this.ctx.clock.now())
+    this.sources.resumeAssignments(pending.id)
     this.#notify('notifyCheckpointAborted', pending.id, pending.tasks)
     this.#sweep(pending.id)
   }

@@ -46,6 +46,8 @@ interface SourceState {
   readonly readers: Map<number, ReaderAssignments>
   /** Lost readers whose successor has not registered: what they held goes back then. */
   readonly lost: Map<number, ReaderAssignments>
+  /** By reader, what the newest completed checkpoint covers: where a successor's numbers go on. */
+  completed: Readonly<Record<number, number>>
   /** Readers with a batch of events under way. */
   readonly sending: Set<ReaderAssignments>
 }
@@ -58,6 +60,8 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   #sources = new Map<string, SourceState>()
   #session: EnumeratorSession | undefined
   readonly #covered = new Map<number, Covered>()
+  /** The checkpoint whose triggers are on their way: nothing may overtake them. */
+  #held: number | undefined
   #started: Settle<void> | undefined
   readonly #snapshots = new Map<number, Settle<Readonly<Record<string, CoordinatorState>>> & { readonly checkpointId: number }>()
   readonly #merges = new Map<number, Settle<Readonly<Record<string, unknown>>>>()
@@ -73,8 +77,9 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   async start(coordinators: Readonly<Record<string, CoordinatorState>> | undefined, adopted: readonly AttemptReport[] = []): Promise<void> {
     await this.#endSession(new FlottError('ILLEGAL_TRANSITION', 'the sources start anew'))
     this.#covered.clear()
+    this.#held = undefined
     this.#sources = new Map(
-      this.operators.map((operator) => [operator.operatorId, { operator, readers: new Map(), lost: new Map(), sending: new Set() }]),
+      this.operators.map((operator) => [operator.operatorId, newSource(operator, coordinators?.[operator.operatorId])]),
     )
     if (this.operators.length === 0) return
     const enumerators = this.operators.map((operator) => this.#enumeratorStart(operator, coordinators?.[operator.operatorId], adopted))
@@ -114,14 +119,23 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     })
   }
 
+  resumeAssignments(checkpointId: number): void {
+    if (this.#held !== checkpointId) return
+    this.#held = undefined
+    for (const source of this.#sources.values())
+      for (const [reader, assignments] of source.readers) this.#sendNext(source, reader, assignments)
+  }
+
   notifyCheckpointComplete(checkpointId: number): void {
     const covered = this.#covered.get(checkpointId)
     for (const id of this.#covered.keys()) if (id <= checkpointId) this.#covered.delete(id)
     for (const [operatorId, readers] of covered ?? []) {
       const source = this.#sources.get(operatorId)
+      if (!source) continue
+      source.completed = readers
       for (const [reader, number] of Object.entries(readers)) {
-        source?.readers.get(Number(reader))?.covered(number)
-        source?.lost.get(Number(reader))?.covered(number)
+        source.readers.get(Number(reader))?.covered(number)
+        source.lost.get(Number(reader))?.covered(number)
       }
     }
   }
@@ -218,9 +232,9 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     if (!open) return
     this.#snapshots.delete(request)
     const numbers = new Map<string, Readonly<Record<number, number>>>()
-    for (const [operatorId, { readers }] of this.#sources)
-      numbers.set(operatorId, Object.fromEntries([...readers].map(([reader, { number }]) => [reader, number])))
+    for (const [operatorId, source] of this.#sources) numbers.set(operatorId, coveredNow(source))
     this.#covered.set(open.checkpointId, numbers)
+    this.#held = open.checkpointId
     open.resolve(
       Object.fromEntries(
         Object.entries(states).map(([id, bytes]): [string, CoordinatorState] => [id, { bytes, assigned: numbers.get(id) ?? {} }]),
@@ -246,7 +260,8 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   /** One batch at a time, so that they arrive in order. */
   #sendNext(source: SourceState, reader: number, assignments: ReaderAssignments): void {
     const batch = assignments.outbox
-    if (batch.length === 0 || source.sending.has(assignments) || source.readers.get(reader) !== assignments) return
+    if (this.#held !== undefined || batch.length === 0 || source.sending.has(assignments) || source.readers.get(reader) !== assignments)
+      return
     source.sending.add(assignments)
     const again = () => {
       source.sending.delete(assignments)
@@ -297,6 +312,18 @@ class SourceCoordinators implements SourceCoordinatorsApi {
       this.#post({ kind: 'split-requested', operatorId: operator.operatorId, reader: subtaskIndex })
     }
   }
+}
+
+function newSource(operator: SourceOperator, restored: CoordinatorState | undefined): SourceState {
+  // At another parallelism readers share out what others held, and count from 0.
+  const same = restored && Object.keys(restored.assigned).length === operator.parallelism
+  return { operator, readers: new Map(), lost: new Map(), completed: same ? restored.assigned : {}, sending: new Set() }
+}
+
+/** For every reader, also one whose registration is still on its way: without a number it would not know what to hold back. */
+function coveredNow({ operator, readers, completed }: SourceState): Readonly<Record<number, number>> {
+  const all = Array.from({ length: operator.parallelism }, (_, reader) => reader)
+  return Object.fromEntries(all.map((reader) => [reader, readers.get(reader)?.number ?? completed[reader] ?? 0]))
 }
 
 const isAlive = ({ state }: AttemptReport): boolean => state === 'RUNNING' || state === 'INITIALIZING' || state === 'DEPLOYING'

@@ -146,6 +146,7 @@ export class CheckpointWorld {
     this.#reign = reign
     this.coordinator = createCheckpointCoordinator(this.#context(reign.signal), this.settings, {
       snapshot: async () => ({}),
+      resumeAssignments: () => {},
       notifyCheckpointComplete: () => {},
     })
   }
