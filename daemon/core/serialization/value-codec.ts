@@ -28,7 +28,7 @@ export { decodeValue, propertyKey, ValueReader } from './value-reader.js'
 export class ValueWriter {
   #bytes: Buffer<ArrayBuffer>
   #view: DataView
-  #shapes = new ShapeTable()
+  readonly #shapes = new ShapeTable()
   #depth = 0
   /** Bytes written since reset(). */
   length = 0
@@ -39,7 +39,7 @@ export class ValueWriter {
   }
   reset(): void {
     this.length = 0
-    if (this.#shapes.size > 0) this.#shapes = new ShapeTable()
+    this.#shapes.truncate(0)
   }
   /** A copy of what was written. */
   toBytes(): Uint8Array<ArrayBuffer> {

@@ -1,29 +1,36 @@
+/** Up to so many shapes are compared one by one. */
+const FEW = 8
+
 /** The shapes (lists of property names in order) that one stream of values has defined so far, on the writing side. */
 export class ShapeTable {
   readonly #shapes: (readonly string[])[] = []
-  readonly #indexes = new Map<string, number>()
-  #last = -1
+  /** Made once there are more than a few. */
+  #indexes: Map<string, number> | undefined
+  #last = 0
 
   get size(): number {
     return this.#shapes.length
   }
   /** -1 where the stream has not defined it. */
   indexOf(names: readonly string[]): number {
-    if (this.#last >= 0 && isSame(this.#shapes[this.#last]!, names)) return this.#last
-    const index = this.#indexes.get(keyOf(names))
-    if (index === undefined) return -1
-    this.#last = index
+    const last = this.#shapes[this.#last]
+    if (last && isSame(last, names)) return this.#last
+    const index = this.#indexes ? (this.#indexes.get(keyOf(names)) ?? -1) : this.#shapes.findIndex((shape) => isSame(shape, names))
+    if (index >= 0) this.#last = index
     return index
   }
   add(names: readonly string[]): void {
     this.#last = this.#shapes.length
     this.#shapes.push(names)
-    this.#indexes.set(keyOf(names), this.#last)
+    if (this.#indexes) this.#indexes.set(keyOf(names), this.#last)
+    else if (this.#shapes.length > FEW) this.#indexes = new Map(this.#shapes.map((shape, index) => [keyOf(shape), index]))
   }
   /** Forgets what was added last, until `size` are left. */
   truncate(size: number): void {
-    while (this.#shapes.length > size) this.#indexes.delete(keyOf(this.#shapes.pop()!))
-    this.#last = -1
+    if (this.#shapes.length === size) return
+    this.#shapes.length = size
+    this.#last = 0
+    this.#indexes = size > FEW ? new Map(this.#shapes.map((shape, index) => [keyOf(shape), index])) : undefined
   }
 }
 

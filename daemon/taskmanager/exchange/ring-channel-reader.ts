@@ -85,7 +85,7 @@ export class RingChannelReader {
       batch.hashes = new Int32Array(count)
       batch.timestamps = new Float64Array(count)
     }
-    const encoding = flags & RecordsFlag.HeapUtf8 ? 'utf8' : flags & RecordsFlag.HeapUtf16 ? 'utf16le' : 'latin1'
+    const encoding = flags & RecordsFlag.HeapUtf16 ? 'utf16le' : 'latin1'
     const heapAt = at + heapOffset
     const heap = heapBytes === 0 ? '' : bytes.toString(encoding, heapAt, heapAt + heapBytes)
     batch.count = count
