@@ -14,12 +14,13 @@ import { specialize } from '#taskmanager/state/specialize.js'
 const FRAME = 512
 const secondsEach = Number(process.argv[2] ?? 1)
 const random = seededRandom(1)
+let made = 0
 const stored = new Map<string, number>()
 
 function newBackend(): HeapKeyedStateBackend {
   return createKeyedStateBackend({
     jobId: 'job',
-    operatorId: 'op',
+    operatorId: `operator ${made++}`,
     attemptId: 'attempt',
     subtaskIndex: 0,
     keyGroups: [0, 128],
@@ -85,7 +86,7 @@ function updateFrame<T>(
   state: ValueState<T>,
   update: (state: ValueState<T>) => void,
 ): (frame: Frame) => void {
-  return specialize(makeLoop, { backend, state, update }) as (frame: Frame) => void
+  return specialize(`loop ${made++}`, makeLoop, { backend, state, update }) as (frame: Frame) => void
 }
 function makeLoop({ backend, state, update }: { backend: HeapKeyedStateBackend; state: unknown; update(state: never): void }) {
   return ({ keys, hashes }: Frame) => {
@@ -123,8 +124,8 @@ const makeEdit = () => (state: ValueState<Row>) => {
 function updates(keyCount: number) {
   const make = () => frames(keyCount, 200)
   const backend = newBackend()
-  const increment = specialize(makeIncrement, undefined)
-  const edit = specialize(makeEdit, undefined)
+  const increment = specialize(`increment ${made++}`, makeIncrement, undefined)
+  const edit = specialize(`edit ${made++}`, makeEdit, undefined)
   const worstMs = fill(backend, backend.state(numbers), keyCount, increment)
   const numeric = rate(make, updateFrame(backend, backend.state(numbers), increment))
   const other = newBackend()
@@ -154,7 +155,7 @@ const round = (value: number) => Math.round(value * 100) / 100
 async function checkpoints(keyCount: number) {
   const backend = newBackend()
   const state = backend.state(rows)
-  const edit = specialize(makeEdit, undefined)
+  const edit = specialize(`edit ${made++}`, makeEdit, undefined)
   fill(backend, state, keyCount, edit)
   const work = updateFrame(backend, state, edit)
   const hot = frames(keyCount / 10, 400) // The tenth of the keys that is dirty.

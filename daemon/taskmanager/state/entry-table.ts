@@ -26,15 +26,15 @@ export interface EntryTable extends VersionedTable {
 }
 export type EntryTableClass = new (versions: Versions, expected?: number) => EntryTable
 
-/** A class of its own for each state. */
-export function entryTableClass(): EntryTableClass {
-  return specialize(makeClass, DEPENDENCIES)
+/** The class of the tables of a state. */
+export function entryTableClass(stateId: string): EntryTableClass {
+  return specialize(stateId, makeEntryTableClass, DEPENDENCIES)
 }
 
 const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, FREE }
 
 /** Compiled again from its source: it names nothing but its dependencies. */
-function makeClass(dependencies: typeof DEPENDENCIES): EntryTableClass {
+function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass {
   const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, FREE } = dependencies
   class TableEntry implements Entry {
     constructor(

@@ -88,7 +88,11 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   }
   /** For the engine's own operators: tables that are dropped as a whole. */
   namespacedTables(name: string): NamespacedTables {
-    const family = new NamespacedTables({ name: `${INTERNAL}windows/${name}`, kind: 'windows' }, this.#versions)
+    const family = new NamespacedTables(
+      { name: `${INTERNAL}windows/${name}`, kind: 'windows' },
+      this.#versions,
+      this.#stateId(`${INTERNAL}${name}`),
+    )
     this.#add(family)
     return family
   }
@@ -185,18 +189,23 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     const spec = descriptor as ValueStateSpec<unknown>
     if (spec.options.ttl !== undefined)
       throw new FlottError('INVALID_ARGUMENT', `state '${name}': ttl is not supported by this state backend`)
+    const stateId = this.#stateId(name)
     const add = <T extends Prefetchable>(table: T): T => {
       this.#prefetched.push(table)
       this.#add(new SingleTable({ name, kind }, table))
       return table
     }
     if (kind === 'value' && typeof spec.initial() === 'number')
-      return numberValueState(spec, add(new (numberTableClass())(this.#versions)), this.#current)
-    const table = new (entryTableClass())(this.#versions)
-    if (kind === 'value') return entryValueState(spec, add(table), this.#current)
+      return numberValueState(stateId, spec, add(new (numberTableClass(stateId))(this.#versions)), this.#current)
+    const table = new (entryTableClass(stateId))(this.#versions)
+    if (kind === 'value') return entryValueState(stateId, spec, add(table), this.#current)
     if (kind === 'list') return new HeapListState(add(table), this.#current)
     if (kind === 'map') return new HeapMapState(add(table), this.#current)
     throw new FlottError('INVALID_ARGUMENT', `state '${name}' has the unknown kind '${kind}'`)
+  }
+  /** Whose copies of the hot classes a state uses. */
+  #stateId(name: string): string {
+    return `${this.options.jobId}/${this.options.operatorId}/${name}`
   }
   #addTimers(name: string): TimerQueue {
     const queue = new TimerQueue(this.#versions)

@@ -22,15 +22,15 @@ export interface NumberTable extends VersionedTable {
 
 export type NumberTableClass = new (versions: Versions) => NumberTable
 
-/** A class of its own for each state. */
-export function numberTableClass(): NumberTableClass {
-  return specialize(makeClass, DEPENDENCIES)
+/** The class of the table of a state. */
+export function numberTableClass(stateId: string): NumberTableClass {
+  return specialize(stateId, makeNumberTableClass, DEPENDENCIES)
 }
 
 const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, FREE }
 
 /** Compiled again from its source: it names nothing but its dependencies. */
-function makeClass(dependencies: typeof DEPENDENCIES): NumberTableClass {
+function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableClass {
   const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, FREE } = dependencies
   return class extends Table implements NumberTable {
     readonly #keys: unknown[] = []

@@ -48,7 +48,7 @@ export class SingleTable implements TableFamily {
 /** A table a namespace. A window that fires is dropped in one step, whatever it holds; a walk goes on reading the dropped table. */
 export class NamespacedTables implements TableFamily {
   readonly tables = new Map<number, EntryTable>()
-  readonly #tableClass: EntryTableClass = entryTableClass()
+  readonly #tableClass: EntryTableClass
   #drops: Drop[] = []
   /** Entries of the last dropped table: what a new one may expect. */
   #expected = 0
@@ -56,7 +56,10 @@ export class NamespacedTables implements TableFamily {
   constructor(
     readonly schema: StateSchema,
     private readonly versions: Versions,
-  ) {}
+    stateId: string,
+  ) {
+    this.#tableClass = entryTableClass(stateId)
+  }
   get(namespace: number): EntryTable | undefined {
     return this.tables.get(namespace)
   }

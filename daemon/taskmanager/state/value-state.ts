@@ -5,106 +5,131 @@ import type { NumberTable } from './number-table.js'
 import { retained } from './retain.js'
 import { specialize } from './specialize.js'
 
-interface Dependencies<T> {
-  readonly spec: ValueStateSpec<unknown>
-  readonly table: T
-  readonly current: CurrentKey
-  readonly retained: (value: unknown) => unknown
+type StateClass<T> = new (spec: ValueStateSpec<unknown>, table: T, current: CurrentKey) => object
+const DEPENDENCIES = { retained }
+
+export function entryValueState(
+  stateId: string,
+  spec: ValueStateSpec<unknown>,
+  table: EntryTable,
+  current: CurrentKey,
+): ValueState<unknown> {
+  const StateClass = specialize(stateId, makeEntryStateClass, DEPENDENCIES)
+  return new StateClass(spec, table, current) as ValueState<unknown>
 }
 
-/** A class of its own for each state. */
-export function entryValueState(spec: ValueStateSpec<unknown>, table: EntryTable, current: CurrentKey): ValueState<unknown> {
-  return specialize(makeEntryState, { spec, table, current, retained })
+/** For states whose initial value is a number. */
+export function numberValueState(
+  stateId: string,
+  spec: ValueStateSpec<unknown>,
+  table: NumberTable,
+  current: CurrentKey,
+): ValueState<unknown> {
+  const StateClass = specialize(stateId, makeNumberStateClass, DEPENDENCIES)
+  return new StateClass(spec, table, current) as ValueState<unknown>
 }
 
 /** Compiled again from its source: it names nothing but its dependencies. */
-function makeEntryState({ spec, table, current, retained }: Dependencies<EntryTable>): ValueState<unknown> {
-  const state = new (class {
+function makeEntryStateClass({ retained }: typeof DEPENDENCIES): StateClass<EntryTable> {
+  return class {
+    readonly #spec: ValueStateSpec<unknown>
+    readonly #table: EntryTable
+    readonly #current: CurrentKey
     #serial = -1
     #entry: Entry | undefined
 
+    constructor(spec: ValueStateSpec<unknown>, table: EntryTable, current: CurrentKey) {
+      this.#spec = spec
+      this.#table = table
+      this.#current = current
+    }
     get value(): unknown {
-      const entry = this.#serial === current.serial ? this.#entry : this.#find()
-      return entry === undefined ? spec.initial() : entry.value
+      const entry = this.#serial === this.#current.serial ? this.#entry : this.#find()
+      return entry === undefined ? this.#spec.initial() : entry.value
     }
     set value(next: unknown) {
       if (next === undefined) {
         this.clear()
         return
       }
-      const entry = this.#serial === current.serial ? this.#entry : this.#find()
-      if (entry === undefined) this.#entry = table.insert(current.key, current.hash, retained(next))
+      const entry = this.#serial === this.#current.serial ? this.#entry : this.#find()
+      if (entry === undefined) this.#entry = this.#table.insert(this.#current.key, this.#current.hash, retained(next))
       else {
-        if (entry.epoch !== table.epoch) table.touch(entry)
+        if (entry.epoch !== this.#table.epoch) this.#table.touch(entry)
         entry.value = retained(next)
       }
     }
     edit(): unknown {
-      const entry = this.#serial === current.serial ? this.#entry : this.#find()
+      const entry = this.#serial === this.#current.serial ? this.#entry : this.#find()
       if (entry !== undefined) {
-        if (entry.epoch !== table.epoch) table.touch(entry)
+        if (entry.epoch !== this.#table.epoch) this.#table.touch(entry)
         return entry.value
       }
-      const value = spec.initial()
-      if (value !== undefined) this.#entry = table.insert(current.key, current.hash, value)
+      const value = this.#spec.initial()
+      if (value !== undefined) this.#entry = this.#table.insert(this.#current.key, this.#current.hash, value)
       return value
     }
     clear(): void {
-      const entry = this.#serial === current.serial ? this.#entry : this.#find()
+      const entry = this.#serial === this.#current.serial ? this.#entry : this.#find()
       if (entry === undefined) return
-      table.remove(entry)
+      this.#table.remove(entry)
       this.#entry = undefined
     }
     #find(): Entry | undefined {
-      current.check()
-      this.#entry = table.find(current.key, current.hash)
+      const current = this.#current
+      if (current.serial === 0) current.check()
+      this.#entry = this.#table.find(current.key, current.hash)
       this.#serial = current.serial
       return this.#entry
     }
-  })()
-  return state as unknown as ValueState<unknown>
+  }
 }
 
-/** For states whose initial value is a number. */
-export function numberValueState(spec: ValueStateSpec<unknown>, table: NumberTable, current: CurrentKey): ValueState<unknown> {
-  return specialize(makeNumberState, { spec, table, current, retained })
-}
-
-function makeNumberState({ spec, table, current }: Dependencies<NumberTable>): ValueState<unknown> {
-  const state = new (class {
+/** Compiled again from its source, too. */
+function makeNumberStateClass(_dependencies: typeof DEPENDENCIES): StateClass<NumberTable> {
+  return class {
+    readonly #spec: ValueStateSpec<unknown>
+    readonly #table: NumberTable
+    readonly #current: CurrentKey
     #serial = -1
     #index = -1
 
+    constructor(spec: ValueStateSpec<unknown>, table: NumberTable, current: CurrentKey) {
+      this.#spec = spec
+      this.#table = table
+      this.#current = current
+    }
     get value(): unknown {
-      const index = this.#serial === current.serial ? this.#index : this.#find()
-      return index < 0 ? spec.initial() : table.get(index)
+      const index = this.#serial === this.#current.serial ? this.#index : this.#find()
+      return index < 0 ? this.#spec.initial() : this.#table.get(index)
     }
     set value(next: unknown) {
       if (next === undefined) {
         this.clear()
         return
       }
-      const index = this.#serial === current.serial ? this.#index : this.#find()
-      if (index < 0) this.#index = table.insert(current.key, current.hash, next)
-      else table.set(index, next)
+      const index = this.#serial === this.#current.serial ? this.#index : this.#find()
+      if (index < 0) this.#index = this.#table.insert(this.#current.key, this.#current.hash, next)
+      else this.#table.set(index, next)
     }
+    /** A number is not changed in place, and what is no number here is rare enough to be written back. */
     edit(): unknown {
       const { value } = this
       this.value = value
       return value
     }
     clear(): void {
-      const index = this.#serial === current.serial ? this.#index : this.#find()
+      const index = this.#serial === this.#current.serial ? this.#index : this.#find()
       if (index < 0) return
-      table.remove(index)
+      this.#table.remove(index)
       this.#index = -1
     }
     #find(): number {
-      current.check()
-      this.#index = table.find(current.key, current.hash)
+      const current = this.#current
+      if (current.serial === 0) current.check()
+      this.#index = this.#table.find(current.key, current.hash)
       this.#serial = current.serial
       return this.#index
     }
-  })()
-  return state as unknown as ValueState<unknown>
+  }
 }
