@@ -135,9 +135,12 @@ export class LevelBlobStore implements BlobStore {
     }
   }
 
-  async *list(prefix: string): AsyncIterable<BlobInfo> {
+  async *list(prefix: string, after?: string): AsyncIterable<BlobInfo> {
+    const { gte, lt } = blobRange(prefix)
+    const above = after === undefined ? undefined : encodeBlobKey(after)
+    const from = above && above.compare(gte) >= 0 ? { gt: above } : { gte }
     try {
-      for await (const [key, value] of this.db.iterator(blobRange(prefix))) {
+      for await (const [key, value] of this.db.iterator({ ...from, lt })) {
         const { bytes, crc32 } = decodeBlobValue(value)
         yield { name: decodeBlobKey(key), bytes, crc32 }
       }

@@ -181,6 +181,14 @@ for (const [kind, open] of Object.entries({ 'memory-level': () => inMemory(), Le
     for (const name of ['chunk/b', 'chunk/a', 'chunks', 'graph/x', 'chunk']) await store.put(name, noise(1))
     t.deepEqual(await names(store, 'chunk/'), ['chunk/a', 'chunk/b'])
     t.deepEqual(await names(store), ['chunk', 'chunk/a', 'chunk/b', 'chunks', 'graph/x'])
+    t.deepEqual(
+      (await collect(store.list('', 'chunk/a'))).map((b) => b.name),
+      ['chunk/b', 'chunks', 'graph/x'],
+    )
+    t.deepEqual(
+      (await collect(store.list('graph/', 'chunk/a'))).map((b) => b.name),
+      ['graph/x'],
+    )
   })
 
   check('a flipped bit, a missing block and an exchanged block are BLOB_CORRUPT', async (t, { store, db }) => {

@@ -24,8 +24,8 @@ export interface BlobStore {
   read(name: string): AsyncIterable<Uint8Array>
   info(name: string): Promise<BlobInfo | undefined>
   delete(names: readonly string[]): Promise<void>
-  /** Names with this prefix, in order. */
-  list(prefix: string): AsyncIterable<BlobInfo>
+  /** Names with this prefix, in order; only those above `after` where it is given. */
+  list(prefix: string, after?: string): AsyncIterable<BlobInfo>
 }
 
 /** What the leader's components use: `put` returns when every member of the in-sync set has the blob on disk. REPLICATION_FAILED. */

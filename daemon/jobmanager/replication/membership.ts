@@ -1,0 +1,41 @@
+import { FlottError, isFlottError } from '#core/errors.js'
+import type { FactStore, Replica } from '#protocol/ha/facts.js'
+import type { DataDirectory } from '#storage/data-directory.js'
+
+/**
+ * Whether our disk may lead: it is in the in-sync set of the cluster that it belongs to. On the way the first JobManager creates the
+ * cluster, and with it the set of itself. CLUSTER_MISMATCH when disk and ZooKeeper disagree: nothing is changed then.
+ */
+export async function establishMembership(options: {
+  readonly facts: FactStore
+  readonly disk: Pick<DataDirectory, 'clusterUuid' | 'isEmpty' | 'bindCluster'>
+  readonly self: Replica
+  readonly clusterId: string
+  readonly newUuid: () => string
+}): Promise<boolean> {
+  const { clusterId, disk, facts, newUuid, self } = options
+  await facts.sync()
+  let cluster = await facts.readCluster()
+  if (!cluster) {
+    if (!(await disk.isEmpty()))
+      throw new FlottError(
+        'CLUSTER_MISMATCH',
+        `ZooKeeper knows no cluster ${clusterId}, but the data directory belongs to one (${disk.clusterUuid})`,
+      )
+    cluster = await facts.createCluster({ clusterId, uuid: newUuid(), incarnation: 0 })
+  }
+  if (disk.clusterUuid === undefined && !(await disk.isEmpty()))
+    throw new FlottError('CLUSTER_MISMATCH', 'the data directory holds blobs of an unknown cluster')
+  await disk.bindCluster(cluster.value.uuid)
+  const isr = await facts.readIsr()
+  if (isr) return isr.value.some((r) => r.diskId === self.diskId)
+  // Nobody has led yet. Jobs without a set would mean that the set was lost: then an operator decides.
+  if ((await facts.listJobs()).length > 0) return false
+  try {
+    await facts.setIsr([self], undefined)
+    return true
+  } catch (error) {
+    if (!isFlottError(error, 'FACT_CONFLICT')) throw error
+    return (await facts.readIsr())?.value.some((r) => r.diskId === self.diskId) ?? false
+  }
+}

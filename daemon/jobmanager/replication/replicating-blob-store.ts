@@ -1,0 +1,276 @@
+import type { Clock } from '#core/clock.js'
+import { FlottError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import type { ReplicaGateway } from '#protocol/gateways/replication-gateway.js'
+import type { BlobInfo, BlobStore, BlobTransfer, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { Replica } from '#protocol/ha/facts.js'
+import type { Reign } from '#protocol/ha/leadership.js'
+import { enough, type InSyncSet, type InSyncSetEvent, inSyncSet, isMember, mustHold, step } from './in-sync-set.js'
+import { isBadBlob } from './live-blobs.js'
+import { sendBlob } from './send-blob.js'
+
+export interface ReplicationOptions {
+  readonly self: Replica
+  readonly reign: Reign
+  readonly local: BlobStore
+  readonly transfer: BlobTransfer
+  /** How blobs are deleted on another disk. */
+  deleteOn(replica: Replica): ReplicaGateway
+  /** high-availability.replication.min-in-sync */
+  readonly minInSync: number
+  /** A replica that takes no more of a blob for that long, or does not confirm its end, leaves the set. */
+  readonly stallTimeoutMs: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The set could not be changed: nothing can be stored under this reign any more. */
+  onBroken(error: unknown): void
+}
+
+/**
+ * The leader's blobs: on its own disk and on those of all others in the in-sync set. `put` returns when each of them has the blob, or
+ * has left the set by a confirmed change of `isr`. That is the one rule: whoever may lead has what the facts name.
+ */
+export class ReplicatingBlobStore implements ReplicatedBlobStore {
+  #broken: FlottError | undefined
+  readonly #waiting = new Set<() => void>()
+  /** Names being put, with how often at a time; they are no garbage. */
+  readonly #putting = new Map<string, number>()
+  readonly #deleting = new Map<string, Promise<void>>()
+  /** When a blob was first seen that nothing names (monotonic). */
+  readonly #unnamed = new Map<string, number>()
+  #deletions = 0
+
+  private constructor(
+    private readonly options: ReplicationOptions,
+    private state: InSyncSet,
+  ) {
+    options.reign.signal.addEventListener('abort', () => this.#wake(), { once: true })
+  }
+
+  /** NOT_IN_SYNC when our own disk is not in the set. */
+  static async open(options: ReplicationOptions): Promise<ReplicatingBlobStore> {
+    const { facts } = options.reign
+    await facts.sync()
+    const isr = await facts.readIsr()
+    const own = isr?.value.find((r) => r.diskId === options.self.diskId)
+    if (!isr || !own) throw new FlottError('NOT_IN_SYNC', `disk ${options.self.diskId} is not in the in-sync set`)
+    if (own.address === options.self.address)
+      return new ReplicatingBlobStore(options, inSyncSet(own.diskId, options.minInSync, isr.value, isr.version))
+    const members = isr.value.map((r) => (r === own ? options.self : r))
+    const version = await facts.setIsr(members, isr.version)
+    return new ReplicatingBlobStore(options, inSyncSet(own.diskId, options.minInSync, members, version))
+  }
+
+  get set(): InSyncSet {
+    return this.state
+  }
+  /** Number of the latest deletion that was sent to others. */
+  get deletions(): number {
+    return this.#deletions
+  }
+
+  /** Also when the blob is there already: putting it again keeps it from being collected until it is named. */
+  async put(name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<BlobInfo> {
+    this.#putting.set(name, (this.#putting.get(name) ?? 0) + 1)
+    this.#unnamed.delete(name)
+    try {
+      await this.#deleting.get(name)
+      this.#assertUsable()
+      const info = await this.options.local.put(name, content)
+      await this.#replicate(info)
+      return info
+    } finally {
+      const left = this.#putting.get(name)! - 1
+      if (left > 0) this.#putting.set(name, left)
+      else this.#putting.delete(name)
+    }
+  }
+
+  async #replicate(info: BlobInfo): Promise<void> {
+    const held = new Set([this.options.self.diskId])
+    const asked = new Map<string, string>()
+    for (;;) {
+      this.#assertUsable()
+      if (!enough(this.state))
+        throw new FlottError('REPLICATION_FAILED', `${info.name}: fewer than ${this.state.minInSync} in-sync disks are left`)
+      const missing = mustHold(this.state).filter((r) => !held.has(r.diskId))
+      if (missing.length === 0) return
+      for (const replica of missing) {
+        if (asked.get(replica.diskId) === replica.address) continue // It is on its way, or failed: then the set changes.
+        asked.set(replica.diskId, replica.address)
+        void this.#send(info, replica).then((sent) => {
+          if (sent) held.add(replica.diskId)
+          this.#wake()
+        })
+      }
+      await this.#changed()
+    }
+  }
+
+  /** Never rejects: a replica that does not take a blob fails, nobody else. */
+  async #send(info: BlobInfo, replica: Replica): Promise<boolean> {
+    const { clock, local, logger, reign, stallTimeoutMs, transfer } = this.options
+    try {
+      await sendBlob({ info, local, transfer, address: replica.address, epoch: reign.epoch, clock, stallTimeoutMs })
+      return true
+    } catch (error) {
+      if (reign.signal.aborted) return false
+      logger.warn('a replica did not take a blob', { replica, blob: info.name, error })
+      this.report({ kind: 'replica-failed', diskId: replica.diskId })
+      return false
+    }
+  }
+
+  /** An event of the in-sync set; its effects follow. */
+  report(event: InSyncSetEvent): void {
+    const { set, effects } = step(this.state, event)
+    this.state = set
+    for (const effect of effects) {
+      if (effect.kind === 'set-isr') void this.#setIsr(effect.replicas, effect.version)
+    }
+    if (effects.length > 0) this.#wake()
+  }
+
+  async #setIsr(replicas: readonly Replica[], version: number): Promise<void> {
+    const { logger, onBroken, reign } = this.options
+    try {
+      const confirmed = await reign.facts.setIsr(replicas, version)
+      logger.info('in-sync set changed', { members: replicas.map((r) => r.jobManagerId) })
+      this.report({ kind: 'change-confirmed', version: confirmed })
+    } catch (cause) {
+      this.#broken = new FlottError('REPLICATION_FAILED', 'the in-sync set could not be changed', { cause })
+      this.#wake()
+      onBroken(cause)
+    }
+  }
+
+  async get(name: string): Promise<Uint8Array> {
+    try {
+      return await this.options.local.get(name)
+    } catch (error) {
+      if (!isBadBlob(error)) throw error
+      await this.repair(name, error)
+      return this.options.local.get(name)
+    }
+  }
+
+  async *read(name: string): AsyncIterable<Uint8Array> {
+    let done = 0
+    try {
+      for await (const block of this.options.local.read(name)) {
+        yield block
+        done += block.byteLength
+      }
+      return
+    } catch (error) {
+      if (!isBadBlob(error)) throw error
+      await this.repair(name, error)
+    }
+    for await (const block of this.options.local.read(name)) {
+      const skipped = Math.min(done, block.byteLength)
+      done -= skipped
+      if (skipped < block.byteLength) yield block.subarray(skipped)
+    }
+  }
+
+  /** Fetches a blob that is missing or corrupt here from another member; fails with `cause` when nobody has it. */
+  async repair(name: string, cause: unknown): Promise<void> {
+    const { local, logger, self, transfer } = this.options
+    for (const replica of this.state.members) {
+      if (replica.diskId === self.diskId) continue
+      try {
+        const content = await transfer.get(replica.address, name) // Whole before the bad one goes.
+        await local.delete([name])
+        await local.put(name, content)
+        logger.warn('a bad blob was fetched from another disk', { blob: name, replica, cause })
+        return
+      } catch (error) {
+        logger.warn('a bad blob could not be fetched', { blob: name, replica, error })
+      }
+    }
+    throw cause
+  }
+
+  info(name: string): Promise<BlobInfo | undefined> {
+    return this.options.local.info(name)
+  }
+  list(prefix: string, after?: string): AsyncIterable<BlobInfo> {
+    return this.options.local.list(prefix, after)
+  }
+
+  /** On every disk. The caller names none of them any more, and nobody is putting them. */
+  async delete(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return
+    this.#assertUsable()
+    const work = this.#deleteEverywhere(names)
+    for (const name of names)
+      this.#deleting.set(
+        name,
+        work.catch(() => {}),
+      )
+    try {
+      await work
+    } finally {
+      for (const name of names) this.#deleting.delete(name)
+    }
+  }
+
+  async #deleteEverywhere(names: readonly string[]): Promise<void> {
+    const number = ++this.#deletions
+    await this.options.local.delete(names)
+    const others = mustHold(this.state).filter((r) => r.diskId !== this.options.self.diskId)
+    await Promise.all(others.map((replica) => this.#deleteOn(replica, number, names)))
+  }
+
+  /** A deletion that may still arrive could take a blob put again later: such a replica must join anew, which makes it late. */
+  async #deleteOn(replica: Replica, number: number, names: readonly string[]): Promise<void> {
+    try {
+      await this.options.deleteOn(replica).deleteBlobs({ diskId: replica.diskId, number, names })
+    } catch (error) {
+      if (this.options.reign.signal.aborted) return
+      this.options.logger.warn('a replica did not confirm a deletion', { replica, error })
+      this.report({ kind: 'replica-failed', diskId: replica.diskId })
+    }
+  }
+
+  /**
+   * Deletes what nothing names: blobs that are not in `live` now and were not when they were seen `graceMs` ago. The grace covers
+   * what is put but not named yet, so it is longer than any checkpoint takes. Returns the names.
+   */
+  async collectGarbage(live: ReadonlySet<string>, graceMs: number): Promise<readonly string[]> {
+    const nowMs = this.options.clock.monotonicMs()
+    const garbage: string[] = []
+    for await (const { name } of this.options.local.list('')) {
+      if (live.has(name)) this.#unnamed.delete(name)
+      else if (!this.#unnamed.has(name)) this.#unnamed.set(name, nowMs)
+      else if (nowMs - this.#unnamed.get(name)! >= graceMs) garbage.push(name)
+    }
+    const still = garbage.filter((name) => this.#unnamed.has(name) && !this.#putting.has(name))
+    await this.delete(still)
+    for (const name of still) this.#unnamed.delete(name)
+    return still
+  }
+
+  /** Resolves with the disk's place once no change of the set concerns it any more. */
+  async whenSettled(diskId: string): Promise<'MEMBER' | 'JOINING' | 'UNKNOWN'> {
+    while (this.state.change) {
+      this.#assertUsable()
+      await this.#changed()
+    }
+    if (isMember(this.state, diskId)) return 'MEMBER'
+    return this.state.joining.some((r) => r.diskId === diskId) ? 'JOINING' : 'UNKNOWN'
+  }
+
+  #assertUsable(): void {
+    if (this.options.reign.signal.aborted) throw this.options.reign.signal.reason
+    if (this.#broken) throw this.#broken
+  }
+  #changed(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.add(resolve))
+  }
+  #wake(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const wake of waiting) wake()
+  }
+}
