@@ -2,20 +2,20 @@
  * The consuming half: one connection to a producing TaskManager, with all channels that come from there. When it is lost, it is dialled
  * once more, and each channel goes on where it stands; when that fails too, the channels that had not ended are broken.
  */
-import { connect, type Socket } from 'node:net'
 import type { Clock } from '#core/clock.js'
 import type { Logger } from '#core/logger.js'
 import type { InputChannel } from './input-channel.js'
 import { BROKEN, END, encodeClose, encodeCredit, encodeHello, encodeOpen, MessageReader } from './message-format.js'
 import { channelKey } from './producer-endpoint.js'
+import type { DataSocket, DataTransport } from './transport.js'
 
-const READ_BUFFER_BYTES = 256 * 1024
 const CONNECT_TIMEOUT_MS = 5_000
 /** The first connection is tried for so long: the producer's TaskManager may be starting. */
 const FIRST_CONNECT_MS = 10_000
 const RETRY_MS = 100
 
 export interface ConsumerConnectionOptions {
+  readonly transport: DataTransport
   readonly host: string
   readonly port: number
   readonly taskManagerId: string
@@ -29,7 +29,7 @@ export interface ConsumerConnectionOptions {
 
 export class ConsumerConnection {
   readonly #channels = new Map<number, InputChannel>()
-  #socket: Socket | undefined
+  #socket: DataSocket | undefined
   #established = false
   /** Some socket of ours was connected once. */
   #wasEstablished = false
@@ -82,7 +82,7 @@ export class ConsumerConnection {
   }
 
   #dial(): void {
-    const { host, port, clock, logger } = this.options
+    const { host, port, clock, logger, transport } = this.options
     const reader = new MessageReader({
       beginFrame: (channel, sequence, bytes) => this.#channels.get(channel)?.beginFrame(sequence, bytes),
       endFrame: (channel) => {
@@ -91,46 +91,32 @@ export class ConsumerConnection {
       },
       message: (type, body) => this.#take(type, body),
     })
-    const read = (bytes: Uint8Array) => {
-      try {
-        if (this.#socket === socket && !socket.destroyed) reader.read(bytes)
-        this.#afterRead()
-      } catch (error) {
-        socket.destroy(error instanceof Error ? error : new Error(String(error)))
-      }
-    }
-    const socket: Socket = connect({
-      host,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: 10_000,
-      onread: {
-        buffer: new Uint8Array(READ_BUFFER_BYTES),
-        callback: (count, buffer) => {
-          read(buffer.subarray(0, count))
-          return true
-        },
+    const socket = transport.connect(host, port, {
+      onConnect: () => {
+        timer.cancel()
+        this.#connected(socket)
+      },
+      onBytes: (bytes) => {
+        if (this.#socket !== socket) return
+        try {
+          reader.read(bytes)
+          this.#afterRead()
+        } catch (error) {
+          socket.destroy(error instanceof Error ? error : new Error(String(error)))
+        }
+      },
+      onDrain: () => {},
+      onClose: (cause = new Error('it was closed by the peer')) => {
+        timer.cancel()
+        if (this.#closed || this.#socket !== socket) return
+        logger.warn('connection to a producer lost', { host, port, error: cause, established: this.#established })
+        this.#lost(cause)
       },
     })
     this.#socket = socket
-    let cause: Error = new Error('it was closed by the peer')
     const timer = clock.setTimer(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error(`no answer in ${CONNECT_TIMEOUT_MS} ms`)))
-    socket.on('connect', () => {
-      timer.cancel()
-      this.#connected(socket)
-    })
-    socket.on('error', (error) => {
-      cause = error
-    })
-    socket.on('close', () => {
-      timer.cancel()
-      if (this.#closed || this.#socket !== socket) return
-      logger.warn('connection to a producer lost', { host, port, error: cause, established: this.#established })
-      this.#lost(cause)
-    })
   }
-  #connected(socket: Socket): void {
+  #connected(socket: DataSocket): void {
     this.#established = true
     this.#fruitful = false
     socket.write(encodeHello(this.options.taskManagerId))

@@ -2,13 +2,12 @@
  * The producing half of the network: listens, and sends the output channels of this TaskManager to the consumers that ask for them. A
  * consumer may ask before its producer is deployed here: it waits. A consumer that lost its connection asks again on a new one.
  */
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import type { Clock } from '#core/clock.js'
-import { FlottError } from '#core/errors.js'
+import type { Clock, Timer } from '#core/clock.js'
 import type { Logger } from '#core/logger.js'
 import type { ChannelDescriptor } from '../exchange/exchange.js'
 import { CLOSE, CREDIT, decodeCredit, decodeHello, decodeOpen, encodeBroken, HELLO, MessageReader, OPEN } from './message-format.js'
 import { OutputChannel, type Subscriber } from './output-channel.js'
+import type { DataSocket, DataTransport, SocketHandlers } from './transport.js'
 
 const HELLO_TIMEOUT_MS = 10_000
 /** Bytes that wait in a socket before the channels on it have to. They lie in the rings: this bounds one pass, not memory. */
@@ -28,33 +27,34 @@ interface Wish extends Subscriber {
   limit: number
 }
 
+export interface ProducerEndpointOptions {
+  readonly transport: DataTransport
+  readonly clock: Clock
+  readonly logger: Logger
+  /** There may be something to send. */
+  wake(): void
+}
+
 export class ProducerEndpoint {
-  readonly #server: Server
   readonly #connections = new Set<ProducerConnection>()
   readonly #outputs = new Map<string, OutputChannel>()
   /** Consumers whose producer is not deployed yet, by channel key. */
   readonly #wishes = new Map<string, Wish>()
   readonly #closedAttempts = new Set<string>()
 
-  constructor(private readonly options: { readonly clock: Clock; readonly logger: Logger; wake(): void }) {
-    this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 }, (socket) => {
-      this.#connections.add(new ProducerConnection(socket, this, options))
-    })
-  }
+  constructor(private readonly options: ProducerEndpointOptions) {}
 
   start(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(new FlottError('STARTUP_FAILED', `can not listen on ${host}:${port}`, { cause })))
-      this.#server.listen({ host, port }, () => resolve((this.#server.address() as AddressInfo).port))
+    return this.options.transport.listen(host, port, (socket) => {
+      const connection = new ProducerConnection(socket, this, this.options)
+      this.#connections.add(connection)
+      return connection
     })
   }
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#outputs.clear()
     this.#wishes.clear()
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve())
-      for (const connection of this.#connections) connection.destroy('the TaskManager stops')
-    })
+    await this.options.transport.stop()
   }
 
   open(descriptor: ChannelDescriptor): void {
@@ -140,13 +140,14 @@ function producerOf(key: string): string {
 }
 
 /** One consumer's connection. */
-class ProducerConnection {
+class ProducerConnection implements SocketHandlers {
   readonly wishes = new Map<number, Wish>()
   readonly #reader: MessageReader
+  readonly #helloTimer: Timer
   #peer: string | undefined
 
   constructor(
-    readonly socket: Socket,
+    readonly socket: DataSocket,
     private readonly endpoint: ProducerEndpoint,
     private readonly options: { readonly clock: Clock; readonly logger: Logger },
   ) {
@@ -158,36 +159,36 @@ class ProducerConnection {
       message: (type, body) => this.#take(type, body),
     })
     const expire = () => {
-      if (this.#peer === undefined) this.destroy('no HELLO came')
+      if (this.#peer === undefined) this.#destroy('no HELLO came')
     }
-    const timer = options.clock.setTimer(HELLO_TIMEOUT_MS, expire, { unref: true })
-    socket.on('data', (bytes) => this.#read(bytes))
-    socket.on('drain', () => endpoint.wake())
-    socket.on('error', (error) => this.options.logger.debug('connection of a consumer failed', { peer: this.#name, error }))
-    socket.on('close', () => {
-      timer.cancel()
-      endpoint.disconnected(this)
-    })
+    this.#helloTimer = options.clock.setTimer(HELLO_TIMEOUT_MS, expire, { unref: true })
   }
   get writable(): boolean {
-    return this.socket.writableLength < SOCKET_BYTES_MAX && this.socket.writable
-  }
-  destroy(reason: string): void {
-    this.options.logger.warn('connection of a consumer closed', { peer: this.#name, reason })
-    this.socket.destroy()
-  }
-
-  get #name(): string {
-    return this.#peer ?? `${this.socket.remoteAddress}:${this.socket.remotePort}`
+    return this.socket.bufferedBytes < SOCKET_BYTES_MAX && this.socket.writable
   }
   /** Garbage ends the connection, never the process. */
-  #read(bytes: Buffer): void {
-    if (this.socket.destroyed) return
+  onBytes(bytes: Uint8Array): void {
     try {
       this.#reader.read(bytes)
     } catch (error) {
-      this.destroy(error instanceof Error ? error.message : String(error))
+      this.#destroy(error instanceof Error ? error.message : String(error))
     }
+  }
+  onDrain(): void {
+    this.endpoint.wake()
+  }
+  onClose(cause: Error | undefined): void {
+    this.#helloTimer.cancel()
+    this.options.logger.debug('connection of a consumer closed', { peer: this.#name, error: cause })
+    this.endpoint.disconnected(this)
+  }
+
+  #destroy(reason: string): void {
+    this.options.logger.warn('connection of a consumer refused', { peer: this.#name, reason })
+    this.socket.destroy()
+  }
+  get #name(): string {
+    return this.#peer ?? this.socket.remoteAddress
   }
   #take(type: number, body: Buffer): void {
     if (type === HELLO && this.#peer === undefined) this.#peer = decodeHello(body)
@@ -202,9 +203,6 @@ class ProducerConnection {
     if (this.wishes.has(channel)) throw new Error(`channel ${channel} was opened twice`)
     if (this.wishes.size >= CHANNELS_A_CONNECTION_MAX) throw new Error(`more than ${CHANNELS_A_CONNECTION_MAX} channels`)
     if (!isChannelKey(key)) throw new Error('a channel without key')
-    const write = (bytes: Uint8Array) => {
-      if (this.socket.writable) this.socket.write(bytes)
-    }
     const connection = this
     const wish = {
       connection,
@@ -212,7 +210,7 @@ class ProducerConnection {
       key,
       received,
       limit,
-      write,
+      write: (bytes: Uint8Array) => connection.socket.write(bytes),
       get writable() {
         return connection.writable
       },
