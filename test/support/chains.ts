@@ -4,6 +4,7 @@ import { silentLogger } from '#core/logger.js'
 import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { RecordBatch, ResultPartition, StreamEvent } from '#taskmanager/exchange/exchange.js'
 import type { TaskServices } from '#taskmanager/operators/operator.js'
+import { createWindowOperator } from '#taskmanager/operators/window.js'
 import { createKeyedStateBackend } from '#taskmanager/state/heap-keyed-state-backend.js'
 import { ChainLayout, type ChainPartition } from '#taskmanager/task/chain-layout.js'
 import { OperatorChain } from '#taskmanager/task/operator-chain.js'
@@ -120,9 +121,7 @@ export function makeChain(sketch: ChainSketch): { chain: OperatorChain; site: { 
         chunks,
         memory,
       }),
-    createWindowOperator: () => {
-      throw new Error('no windows here')
-    },
+    createWindowOperator,
     services: {
       wake() {},
       fail(error) {

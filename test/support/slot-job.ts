@@ -9,6 +9,7 @@ import { consumersOf, inputsOf, outputsOf, producersOf, vertexOf } from '#protoc
 import { Doorbell } from '#taskmanager/exchange/doorbell.js'
 import type { ChannelDescriptor } from '#taskmanager/exchange/exchange.js'
 import { SlotExchangeFactory } from '#taskmanager/exchange/exchange-factory.js'
+import { createWindowOperator } from '#taskmanager/operators/window.js'
 import type { FromSlotWorker, ToSlotWorker, WorkerTask } from '#taskmanager/slotworker/protocol.js'
 import { SlotWorker } from '#taskmanager/slotworker/slot-worker.js'
 import { createKeyedStateBackend } from '#taskmanager/state/heap-keyed-state-backend.js'
@@ -117,9 +118,7 @@ export class SlotJob {
       loader: { load: async () => this.job.program },
       memory: { usedBytes: options.memory ?? (() => 0) },
       createKeyedState: createKeyedStateBackend,
-      createWindowOperator: () => {
-        throw new Error('no windows here')
-      },
+      createWindowOperator,
       post: (message) => this.#heard(message),
     })
     const attempt = options.attempt ?? 0

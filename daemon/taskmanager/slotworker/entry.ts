@@ -3,11 +3,11 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '#core/clock.js'
-import { FlottError } from '#core/errors.js'
 import { systemRandom } from '#core/random.js'
 import { ArtifactLoader } from '#usercode/program-loader.js'
 import { Doorbell } from '../exchange/doorbell.js'
 import { SlotExchangeFactory } from '../exchange/exchange-factory.js'
+import { createWindowOperator } from '../operators/window.js'
 import { createKeyedStateBackend } from '../state/heap-keyed-state-backend.js'
 import type { MemoryProbe } from './memory-guard.js'
 import type { SlotWorkerData, ToSlotWorker } from './protocol.js'
@@ -36,9 +36,7 @@ const worker = new SlotWorker({
   loader: new ArtifactLoader(systemClock),
   memory: threadMemory(),
   createKeyedState: createKeyedStateBackend,
-  createWindowOperator: () => {
-    throw new FlottError('INTERNAL', 'this version has no window operators')
-  },
+  createWindowOperator,
   post: (message, transfer) => port.postMessage(message, transfer ?? []),
 })
 port.on('message', (message: ToSlotWorker) => worker.handle(message))
