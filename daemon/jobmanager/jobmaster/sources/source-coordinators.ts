@@ -78,6 +78,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     await this.#endSession(new FlottError('ILLEGAL_TRANSITION', 'the sources start anew'))
     this.#covered.clear()
     this.#held = undefined
+    for (const source of this.#sources.values()) source.readers.clear() // What is still to be sent again is not.
     this.#sources = new Map(
       this.operators.map((operator) => [operator.operatorId, newSource(operator, coordinators?.[operator.operatorId])]),
     )
