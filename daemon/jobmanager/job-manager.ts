@@ -16,7 +16,7 @@ export interface LeaderStorage {
   /** On this disk before anything is acknowledged under the epoch. */
   persistEpoch(reign: Reign): Promise<void>
   /** NOT_IN_SYNC unless this disk is a member of the in-sync set. From then on `put` reaches all members, and standbys may join. */
-  lead(reign: Reign): Promise<{ readonly blobs: ReplicatedBlobStore; stop(): Promise<void> }>
+  lead(reign: Reign): Promise<{ readonly blobs: ReplicatedBlobStore; readonly clusterUuid: string; stop(): Promise<void> }>
 }
 
 export interface JobManagerOptions {
@@ -24,7 +24,6 @@ export interface JobManagerOptions {
   readonly storage: LeaderStorage
   /** How others reach this process. */
   readonly address: Omit<LeaderInfo, 'epoch'>
-  readonly clusterUuid: string
   readonly logger: Logger
   readonly parts: LeaderParts
 }
@@ -58,13 +57,13 @@ export class JobManager implements Service {
   }
 
   async #lead(reign: Reign): Promise<void> {
-    const { storage, parts, clusterUuid, address, logger } = this.options
+    const { storage, parts, address, logger } = this.options
     if (this.#stopped) throw new FlottError('SHUTTING_DOWN', 'the JobManager stops')
     await this.#stopLeading?.()
     await reign.facts.sync()
     await storage.persistEpoch(reign)
     const replication = await storage.lead(reign)
-    const services = new LeaderServices(reign, replication.blobs, clusterUuid, parts)
+    const services = new LeaderServices(reign, replication.blobs, replication.clusterUuid, parts)
     let stopping: Promise<void> | undefined
     const stop = () => {
       stopping ??= (async () => {

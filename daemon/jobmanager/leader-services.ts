@@ -9,7 +9,7 @@ import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
 import type { CompletedJobsOptions } from './dispatcher/completed-jobs.js'
 import { Dispatcher } from './dispatcher/dispatcher.js'
-import type { CoordinatorFactory } from './jobmaster/job-master.js'
+import type { CoordinatorFactory } from './jobmaster/coordinator-factory.js'
 import type { JobMasterSettings } from './jobmaster/job-master-settings.js'
 import { ResourceManager } from './resourcemanager/resource-manager.js'
 

@@ -79,9 +79,8 @@ export class ControlPlane {
     }
     this.jobManager = new JobManager({
       election,
-      storage: { persistEpoch: async () => {}, lead: async () => ({ blobs: this.blobs, stop: async () => {} }) },
+      storage: { persistEpoch: async () => {}, lead: async () => ({ blobs: this.blobs, clusterUuid: 'uuid', stop: async () => {} }) },
       address: { jobManagerId: `jm${this.#reigns}`, rpcAddress: address, restUrl: '' },
-      clusterUuid: 'uuid',
       logger: silentLogger,
       parts: {
         endpoints: this.#process.endpoints,

@@ -1,9 +1,11 @@
 import type { Config } from '#core/config/options.js'
+import type { CheckpointSettings } from './checkpoint/checkpoint-settings.js'
 import type { RestartStrategy } from './scheduler/restart-strategy.js'
 
 export interface JobMasterSettings {
   readonly restartStrategy: RestartStrategy
-  readonly checkpointing: boolean
+  /** An interval of 0: no checkpoints. */
+  readonly checkpoints: CheckpointSettings
   readonly slotRequestTimeoutMs: number
   /** How long a takeover waits for a TaskManager of the deployment before. */
   readonly taskManagerTimeoutMs: number
@@ -14,7 +16,15 @@ export function jobMasterSettings(config: Config): JobMasterSettings {
   const checkpointing = config['execution.checkpointing.interval'] > 0
   return {
     restartStrategy: restartStrategyOf(config, checkpointing),
-    checkpointing,
+    checkpoints: {
+      intervalMs: config['execution.checkpointing.interval'],
+      timeoutMs: config['execution.checkpointing.timeout'],
+      minPauseMs: config['execution.checkpointing.min-pause'],
+      tolerableFailures: config['execution.checkpointing.tolerable-failed-checkpoints'],
+      maxRetained: config['execution.checkpointing.num-retained'],
+      maxConcurrent: 1,
+      mode: config['execution.checkpointing.mode'] === 'AT_LEAST_ONCE' ? 'at-least-once' : 'exactly-once',
+    },
     slotRequestTimeoutMs: config['slot.request.timeout'],
     taskManagerTimeoutMs: config['heartbeat.timeout'],
   }

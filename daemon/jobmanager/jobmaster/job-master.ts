@@ -4,7 +4,7 @@
  */
 import { type Clock, sleep, type Timer } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
-import { deserializeError, FlottError, isFlottError, type SerializedError } from '#core/errors.js'
+import { deserializeError, FlottError, type SerializedError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
@@ -27,19 +27,14 @@ import type { Endpoint } from '#rpc/rpc.js'
 import type { GrantedSlot, SlotOwner, SlotProvider, TaskManagerInfo } from '../resourcemanager/slot-provider.js'
 import { mergeAccumulators, mergeAllAccumulators } from './accumulators.js'
 import { CollectedResults } from './collected-results.js'
+import type { CoordinatorFactory } from './coordinator-factory.js'
 import { EventSender } from './event-sender.js'
 import { ExecutionGraph, type ExecutionVertex } from './executiongraph/execution-graph.js'
 import { detailsOf, overviewOf } from './job-details.js'
 import { JobFactKeeper } from './job-fact-keeper.js'
-import type {
-  CheckpointCoordinatorApi,
-  ExecutionView,
-  JobMasterContext,
-  SendOperatorEvents,
-  SourceCoordinatorsApi,
-} from './job-master-context.js'
+import type { CheckpointCoordinatorApi, ExecutionView, JobMasterContext, SourceCoordinatorsApi } from './job-master-context.js'
 import type { JobMasterSettings } from './job-master-settings.js'
-import { discardBlobs, endedFact, storeEndedJob } from './job-result.js'
+import { discardBlobs, makeEndDurable } from './job-result.js'
 import {
   beginReconciliation,
   isReconciled,
@@ -55,14 +50,7 @@ import { Scheduler, type SchedulerPort } from './scheduler/scheduler.js'
 import { SlotPool } from './slotpool/slot-pool.js'
 import type { SharedSlot } from './slotpool/slot-sharing.js'
 
-const STORE_RETRY_MS = 1_000
 const ROOM_CHECK_MS = 100
-
-export interface Coordinators {
-  readonly checkpoints: CheckpointCoordinatorApi
-  readonly sources: SourceCoordinatorsApi
-}
-export type CoordinatorFactory = (context: JobMasterContext, send: SendOperatorEvents) => Coordinators
 
 export interface JobMasterOptions {
   readonly jobGraph: JobGraph
@@ -115,14 +103,14 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.blobs = blobs
     this.logger = logger.child({ jobId: jobGraph.jobId })
     this.signal = AbortSignal.any([reign.signal, this.#ending.signal])
-    this.collected = new CollectedResults(settings.checkpointing)
+    this.collected = new CollectedResults(settings.checkpoints.intervalMs > 0)
     this.#mailbox = new Mailbox((error) => this.#turnFailed(error))
     this.#keeper = new JobFactKeeper(reign, clock, fact)
     this.#graph = new ExecutionGraph(jobGraph, fact.value.attemptNumber + 1, () => clock.now())
     const { count, state } = fact.value.restarts
     this.#scheduler = new Scheduler(this.#graph, settings.restartStrategy, this.#port(), { count, state: restartStateOf(state) })
     const sender = new EventSender(this, this.#graph)
-    const { checkpoints, sources } = options.createCoordinators(this, sender.send)
+    const { checkpoints, sources } = options.createCoordinators(this, settings, sender.send)
     this.#checkpoints = checkpoints
     this.#sources = sources
     const slotOf = (vertex: ExecutionVertex) => this.#pool.slotOf(vertex.sharedSlot.key)
@@ -178,7 +166,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     return this.#keeper.fact
   }
   updateFact(change: (fact: JobFact) => JobFact): Promise<JobFact> {
-    return this.#keeper.update(change)
+    return this.#keeper.update((fact) => (fact.terminal ? fact : change(fact))) // What comes after the end is late.
   }
   run(turn: () => void): void {
     this.#mailbox.run(turn)
@@ -353,22 +341,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     await this.#closeCoordinators()
     const endTime = this.#scheduler.timestamps[status]!
     const details = { ...detailsOf({ ...this.#described(), status }), checkpoints, accumulators }
-    while (!this.options.reign.signal.aborted) {
-      try {
-        const blobs = await storeEndedJob(this.blobs, details)
-        const fact = await this.updateFact((fact) => endedFact(fact, blobs, { status, endTime }))
-        this.#durable = true
-        this.#ending.abort(new FlottError('JOB_ALREADY_TERMINATED', `the job is ${status}`))
-        this.#disconnect?.()
-        this.options.onEnded({ ...details, fact })
-        await discardBlobs(this.blobs, fact)
-        return
-      } catch (error) {
-        if (this.options.reign.signal.aborted || isFlottError(error, 'NOT_LEADER')) return
-        this.logger.error('the end of the job could not be stored yet', { error })
-        await sleep(this.clock, STORE_RETRY_MS, this.options.reign.signal).catch(() => {})
-      }
-    }
+    const fact = await makeEndDurable(this, this.options.reign.signal, details, { status, endTime })
+    if (!fact) return // The next leader finds out by itself.
+    this.#durable = true
+    this.#ending.abort(new FlottError('JOB_ALREADY_TERMINATED', `the job is ${status}`))
+    this.#disconnect?.()
+    this.options.onEnded({ ...details, fact })
+    await discardBlobs(this.blobs, fact).catch((error: unknown) => this.logger.warn('blobs of an ended job are left', { error }))
   }
 
   /** As far as user code can be asked; what it can not merge stays a list. */

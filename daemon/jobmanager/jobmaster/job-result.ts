@@ -1,9 +1,14 @@
 /** What stays of a job that has ended: its result, and the rest of its details, as blobs that the job's fact names. */
 import { createHash } from 'node:crypto'
 import { pack, unpack } from 'msgpackr'
+import { sleep } from '#core/clock.js'
+import { isFlottError } from '#core/errors.js'
 import type { JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { JobFact } from '#protocol/ha/facts.js'
+import type { JobMasterContext } from './job-master-context.js'
+
+const STORE_RETRY_MS = 1_000
 
 type Result = Pick<JobDetails, 'jobId' | 'jobName' | 'status' | 'startTime' | 'endTime' | 'accumulators' | 'failure'>
 type History = Omit<JobDetails, 'jobGraph' | 'fact' | keyof Result>
@@ -35,6 +40,26 @@ export async function loadEndedJob(blobs: BlobStore, names: EndedJobBlobs): Prom
 export function endedFact(fact: JobFact, blobs: EndedJobBlobs, terminal: NonNullable<JobFact['terminal']>): JobFact {
   const { deployment: _deployment, ...rest } = fact
   return { ...rest, ...blobs, terminal, checkpoints: terminal.status === 'FINISHED' ? [] : fact.checkpoints }
+}
+
+/** Blobs first, then the one step of the fact; until it has worked, or the reign is over (undefined). */
+export async function makeEndDurable(
+  context: Pick<JobMasterContext, 'blobs' | 'clock' | 'logger' | 'updateFact'>,
+  reign: AbortSignal,
+  details: JobDetails,
+  terminal: NonNullable<JobFact['terminal']>,
+): Promise<JobFact | undefined> {
+  while (!reign.aborted) {
+    try {
+      const blobs = await storeEndedJob(context.blobs, details)
+      return await context.updateFact((fact) => endedFact(fact, blobs, terminal))
+    } catch (error) {
+      if (reign.aborted || isFlottError(error, 'NOT_LEADER')) return undefined
+      context.logger.error('the end of the job could not be stored yet', { error })
+      await sleep(context.clock, STORE_RETRY_MS, reign).catch(() => {}) // Aborted: the loop ends.
+    }
+  }
+  return undefined
 }
 
 /** Deletes what an ended job's fact names no more. What is missed is an orphan that `flott gc` removes. */

@@ -47,6 +47,8 @@ test('cancelled while the deployment is being recorded: nothing is sent', async 
   await plane.until(jobId, 'CANCELED')
   await plane.clock.advance(1_000)
   t.is(tm.deployments.length, 0)
+  t.deepEqual(plane.blobs.names('deployment/'), [])
+  t.is(plane.facts.jobs.get(jobId)!.value.deployment, undefined)
 })
 
 test('cancelled while tasks are deploying: CANCELED only when all have ended', async (t) => {

@@ -77,6 +77,7 @@ export class ExecutionGraph {
   readonly vertices: readonly ExecutionVertex[]
   /** By failover region. */
   readonly regions: readonly (readonly ExecutionVertex[])[]
+  readonly #bySubtask: ReadonlyMap<string, ExecutionVertex>
 
   constructor(
     readonly jobGraph: JobGraph,
@@ -91,11 +92,14 @@ export class ExecutionGraph {
         return new ExecutionVertex(jobVertex, subtaskIndex, region, firstAttemptNumber, now)
       }),
     )
+    this.#bySubtask = new Map(this.vertices.map((vertex) => [subtaskKey(vertex.vertexId, vertex.subtaskIndex), vertex]))
     this.regions = regions.map((_, i) => this.vertices.filter((vertex) => vertex.region === i))
   }
 
+  /** The subtask whose current attempt that is; undefined for older ones. */
   byAttempt(attemptId: string): ExecutionVertex | undefined {
-    return this.vertices.find((vertex) => vertex.execution.attempt === attemptId)
+    const vertex = this.#bySubtask.get(attemptId.slice(0, attemptId.lastIndexOf('_')))
+    return vertex?.execution.attempt === attemptId ? vertex : undefined
   }
   /** The subtask that runs an operator's instance. */
   byOperator(operatorId: string, subtaskIndex: number): ExecutionVertex | undefined {

@@ -84,9 +84,11 @@ export class Deployer {
     const name = `deployment/${record.jobId}/${record.deploymentNumber}-${createHash('sha256').update(bytes).digest('hex')}`
     await context.blobs.put(name, bytes)
     const before = context.fact.deployment
-    await context.updateFact((fact) => this.#deployed(fact, name, record))
-    if (before !== undefined && before !== name)
-      context.blobs.delete([before]).catch((error: unknown) => context.logger.warn('old deployment record not deleted', { error }))
+    await context.updateFact((fact) => (wanted() ? this.#deployed(fact, name, record) : fact))
+    const unnamed = context.fact.deployment === name ? before : name
+    if (unnamed !== undefined)
+      context.blobs.delete([unnamed]).catch((error: unknown) => context.logger.warn('a deployment record was not deleted', { error }))
+    if (unnamed === name) return
     context.run(() => {
       this.#record = record
       this.#restored = restored
