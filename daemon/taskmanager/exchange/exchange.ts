@@ -8,7 +8,7 @@ import type { AnyType } from '#core/serialization/types.js'
 import type { StreamEvent } from '#protocol/frames/stream-event.js'
 import type { JobEdge } from '#protocol/graph/job-graph.js'
 
-/** Records of one frame (or of one local hand-over). Valid until the next poll of the gate; the records themselves may be kept. */
+/** Records of one frame (or of one local hand-over). Valid, its arrays too, until the next poll of the gate; the records may be kept. */
 export interface RecordBatch {
   count: number
   readonly values: unknown[]

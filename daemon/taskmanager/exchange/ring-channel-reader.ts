@@ -9,6 +9,7 @@ import type { RingConsumer } from './ring.js'
 
 /** A batch that frames of any size are decoded into. */
 export interface GrowingBatch extends RecordBatch {
+  values: unknown[]
   hashes: Int32Array
   timestamps: Float64Array
 }
@@ -89,6 +90,7 @@ export class RingChannelReader {
     const heapAt = at + heapOffset
     const heap = heapBytes === 0 ? '' : bytes.toString(encoding, heapAt, heapAt + heapBytes)
     batch.count = count
+    batch.values = new Array(count) // A young array is cheaper to fill with young records than an old one.
     batch.hasTimestamps = (flags & RecordsFlag.Timestamps) !== 0
     this.#decode(batch, count, view, bytes, at + RECORDS_HEADER_BYTES, heap, flags)
   }
