@@ -21,6 +21,7 @@ export type ElectionEvent =
   | { readonly kind: 'step-down'; readonly again: boolean; readonly reason: string }
   | ({ readonly turn: number } & (
       | { readonly kind: 'session-opened' }
+      | { readonly kind: 'open-failed' }
       | { readonly kind: 'member-found' }
       | { readonly kind: 'outsider-found' }
       | { readonly kind: 'isr-changed' }
@@ -61,6 +62,8 @@ export function step(state: ElectionState, event: ElectionEvent): ElectionStep {
     case 'session-opened':
       if (state.kind === 'OPENING') return go(state, 'CHECKING')
       return state.kind === 'CLOSING' ? { state, effects: [{ kind: 'close-session' }] } : stay // Stopped while it opened.
+    case 'open-failed':
+      return state.kind === 'OPENING' ? wait(state) : closed(state)
     case 'member-found':
       return state.kind === 'CHECKING' ? go(state, 'ENTERING') : stay
     case 'outsider-found':
@@ -164,12 +167,10 @@ function stepDown(state: ElectionState, event: { again: boolean; reason: string 
 
 function failed(state: ElectionState, reason: string): ElectionStep {
   switch (state.kind) {
-    case 'OPENING':
-      return wait(state)
     case 'LEADING':
       return revoke(state, reason, { again: true, wait: true })
-    case 'CLOSING':
-      return closed(state)
+    case 'OPENING':
+    case 'CLOSING': // Of work that the closing broke off.
     case 'STOPPED':
     case 'WAITING':
       return { state, effects: [] }

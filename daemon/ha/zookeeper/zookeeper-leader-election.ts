@@ -105,7 +105,10 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   #perform(effect: ElectionEffect, number: number): void {
     switch (effect.kind) {
       case 'open-session':
-        this.#run(number, () => this.#open(number))
+        this.#open(number).catch((error: unknown) => {
+          this.#tell(error)
+          this.#report({ kind: 'open-failed', turn: number })
+        })
         break
       case 'check-membership':
         this.#run(number, () => this.#checkMembership(this.#current()))
@@ -132,7 +135,7 @@ export class ZooKeeperLeaderElection implements LeaderElection {
         this.#revoke(this.#current(), effect.reason)
         break
       case 'close-session':
-        this.#run(number, () => this.#close(this.#current()))
+        void this.#close(this.#current())
         break
       case 'wait':
         this.#retry = this.options.clock.setTimer(this.options.retryWaitMs, () => this.#report({ kind: 'retry-due', turn: number }))
@@ -147,19 +150,25 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   /** Work that reports its own success; its failure becomes an event here. */
   #run(turn: number, work: () => Promise<void>): void {
     work().catch(async (error: unknown) => {
-      if (this.#state.turn !== turn) return
-      if (isFlottError(error, 'ZOOKEEPER_UNAVAILABLE') && this.#turn?.number === turn) {
-        const lives = await this.#turn.session.whenConnected().then(
-          () => true,
-          () => false,
-        )
+      if (this.#state.turn !== turn || this.#state.kind === 'CLOSING') return
+      if (isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) {
+        const lives = await this.#current()
+          .session.whenConnected()
+          .then(
+            () => true,
+            () => false,
+          )
         if (lives) this.#report({ kind: 'interrupted', turn })
         return // Else the session's own event has told.
       }
-      this.options.logger.warn('leader election failed', { state: this.#state.kind, error })
-      this.options.onFailed?.(error)
+      this.#tell(error)
       this.#report({ kind: 'failed', turn, reason: error instanceof Error ? error.message : String(error) })
     })
+  }
+
+  #tell(error: unknown): void {
+    this.options.logger.warn('leader election failed', { state: this.#state.kind, error })
+    this.options.onFailed?.(error)
   }
 
   async #open(number: number): Promise<void> {
@@ -262,9 +271,15 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     turn.reign?.end(reason)
   }
 
+  /** Never rejects: whatever happens, the session is not used any more. */
   async #close({ number, session }: Turn): Promise<void> {
-    await session.close()
-    if (this.options.credentialsFile !== undefined) await removeCredentials(this.options.credentialsFile)
+    const { credentialsFile, logger } = this.options
+    try {
+      await session.close()
+      if (credentialsFile !== undefined) await removeCredentials(credentialsFile)
+    } catch (error) {
+      logger.warn('closing the ZooKeeper session failed', { error })
+    }
     this.#report({ kind: 'session-closed', turn: number })
   }
 }
