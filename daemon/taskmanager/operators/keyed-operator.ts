@@ -36,6 +36,7 @@ export abstract class KeyedOperator extends AbstractOperator {
     this.backend = await this.ctx.createKeyedState()
     await this.opened()
     this.#handle = this.handler()
+    this.backend.declared()
     this.#loop = generateLoop(this.selector, this.#key, this.backend, this.#handle)
   }
   /** The backend is there; records come after it. */
