@@ -11,9 +11,7 @@ export function consumersOf(edge: JobEdge, producers: number, consumers: number,
     case 'rescale':
       if (producers <= consumers) return range(consumers).filter((c) => Math.floor((c * producers) / consumers) === producer)
       return [Math.floor((producer * consumers) / producers)]
-    case 'global':
-      return [0]
-    default:
+    default: // Also global: the consumers that get no record are told of watermarks, barriers and the end all the same.
       return range(consumers)
   }
 }

@@ -54,6 +54,8 @@ function choose(partitioner: Partitioner, key: KeySelector | undefined, channels
     case 'shuffle':
     case 'custom':
       return 'const hash = 0, index = target.chooseChannel(value)'
+    case 'global':
+      return 'const hash = 0, index = 0'
     default:
       if (channels === 1) return 'const hash = 0, index = 0'
       return `const hash = 0, index = target.next\ntarget.next = index + 1 === ${channels} ? 0 : index + 1`

@@ -29,8 +29,11 @@ for (const options of rings) {
     )
     for (const values of got) t.true(values.every((v, i) => i === 0 || (v as number) - (values[i - 1] as number) === 3))
   })
-  test(`forward and global take the one channel ${where}`, (t) => {
-    for (const partitioner of ['forward', 'global', 'rescale'] as const)
+  test(`global takes the first channel ${where}`, (t) => {
+    t.deepEqual(sent('global', options, numbers), [numbers, [], []])
+  })
+  test(`forward and rescale take the one channel ${where}`, (t) => {
+    for (const partitioner of ['forward', 'rescale'] as const)
       t.deepEqual(sent(partitioner, { ...options, consumers: 1 }, numbers), [numbers])
   })
   test(`broadcast reaches all ${where}`, (t) => {
