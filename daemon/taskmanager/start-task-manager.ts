@@ -1,0 +1,102 @@
+/** A TaskManager's services, made from the configuration: by its process, and by the mini-cluster. */
+import { readFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { systemClock } from '#core/clock.js'
+import type { Config } from '#core/config/options.js'
+import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
+import { randomId } from '#core/ids.js'
+import type { Logger } from '#core/logger.js'
+import { systemRandom } from '#core/random.js'
+import { zookeeperLeaderRetrieval } from '#ha/zookeeper/from-config.js'
+import { describeHardware } from '#metrics/hardware.js'
+import { processUsage } from '#metrics/process-metrics.js'
+import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
+import { HttpBlobTransfer } from '#rpc/blob-transfer.js'
+import { InternalEndpoint } from '#rpc/internal-endpoint.js'
+import { AskedLeaderRetrieval } from '#rpc/leader-info.js'
+import { WsRpcNetwork } from '#rpc/ws-network.js'
+import { JobArtifacts } from './job-artifacts.js'
+import { TcpNetworkEnvironment } from './network/tcp-network-environment.js'
+import { ThreadSlotWorkerHost } from './slotworker/slot-worker-host.js'
+import { TaskExecutor } from './task-executor.js'
+
+const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
+
+export async function startTaskManager({ config, logger, ready }: DaemonContext): Promise<RunningDaemon> {
+  const clock = systemClock
+  const random = systemRandom
+  const taskManagerId = config['taskmanager.resource-id'] || `tm-${randomId(random)}`
+  const bindHost = config['taskmanager.bind-host']
+  const host = config['taskmanager.host'] || (bindHost === 'localhost' || bindHost === '127.0.0.1' ? bindHost : hostname())
+
+  const endpoint = new InternalEndpoint()
+  const rpc = new WsRpcNetwork({ clock, logger })
+  rpc.attach(endpoint)
+  const rpcPorts = config['taskmanager.rpc.port']
+  const rpcPort = await endpoint.start(bindHost, rpcPorts.from, rpcPorts.to)
+  const network = new TcpNetworkEnvironment({ taskManagerId, clock, logger })
+  const dataPort = await network.start(bindHost, config['taskmanager.data.port'])
+  const retrieval = leaderRetrieval(config, logger)
+  const blobs = new HttpBlobTransfer({ clock })
+  const directory = join(config['io.tmp.dirs'] || tmpdir(), `flott-taskmanager-${encodeURIComponent(taskManagerId)}-${process.pid}`)
+
+  const taskExecutor = new TaskExecutor({
+    taskManagerId,
+    host,
+    dataPort,
+    slotCount: config['taskmanager.numberOfTaskSlots'],
+    managedBytes: config['taskmanager.memory.managed.size'],
+    version: installedVersion(),
+    hardware: await describeHardware(),
+    logLevel: config['env.log.level'],
+    leaderlessTimeoutMs: config['taskmanager.leaderless-timeout'],
+    watchdogMs: config['task.watchdog.timeout'],
+    cancellationTimeoutMs: config['task.cancellation.timeout'],
+    ring: {
+      slotBytes: config['taskmanager.memory.segment-size'],
+      slots: powerOfTwoFrom(config['taskmanager.network.memory.buffers-per-channel']),
+    },
+    clock,
+    random,
+    logger,
+    rpc,
+    retrieval,
+    network,
+    workerHost: new ThreadSlotWorkerHost(),
+    blobs,
+    artifacts: (leaderAddress) => new JobArtifacts({ blobs, leaderAddress, directory, installation: INSTALLATION, logger }),
+    processMetrics: processUsage,
+    print: (line) => process.stdout.write(`${line}\n`),
+    onRegistered: () => ready(`${taskManagerId} is registered; data port ${host}:${dataPort}`),
+  })
+  await retrieval.start()
+  await taskExecutor.start()
+  logger.info('TaskManager started', { taskManager: taskManagerId, host, dataPort, rpcPort })
+  return {
+    async stop() {
+      await taskExecutor.stop()
+      await retrieval.stop()
+      await network.stop()
+      blobs.stop()
+      rpc.stop()
+      await endpoint.stop()
+    },
+  }
+}
+
+function leaderRetrieval(config: Config, logger: Logger): LeaderRetrieval {
+  const clock = systemClock
+  if (config['high-availability.type'] === 'zookeeper') return zookeeperLeaderRetrieval(config, { clock, random: systemRandom, logger })
+  const address = `${config['jobmanager.rpc.address']}:${config['jobmanager.rpc.port'].from}`
+  return new AskedLeaderRetrieval({ address, clock, logger })
+}
+
+function installedVersion(): string {
+  return (JSON.parse(readFileSync(join(INSTALLATION, 'package.json'), 'utf8')) as { version: string }).version
+}
+
+function powerOfTwoFrom(count: number): number {
+  return 2 ** Math.ceil(Math.log2(count))
+}
