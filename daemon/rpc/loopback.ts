@@ -20,12 +20,20 @@ export interface LoopbackFaults {
   /** The message is lost, and with it the connection: both ends see it closed. */
   drops(from: string, to: string): boolean
 }
+/** A connection of any kind between two processes, so that crashes and cuts reach it. */
+export interface LoopbackLink {
+  joins(address: string): boolean
+  /** Something vanished in a cut. */
+  readonly lossy: boolean
+  /** Both ends learn it, except the one at the address: it has closed by itself, or is no more. */
+  break(reason: string, at: string | undefined): void
+}
 const NO_FAULTS: LoopbackFaults = { delayMs: () => 0, drops: () => false }
 const DIAL_TIMEOUT_MS = 5_000
 
 export class LoopbackNetwork {
   readonly #processes = new Map<string, LoopbackProcess>()
-  readonly #links = new Set<Link>()
+  readonly #links = new Set<LoopbackLink>()
   readonly #cuts = new Set<string>()
 
   constructor(
@@ -65,9 +73,14 @@ export class LoopbackNetwork {
     if (delayMs > 0) this.clock.setTimer(delayMs, arrive)
     else this.clock.defer(arrive)
   }
-  link(dialler: LoopbackProcess, listener: LoopbackProcess): RpcConnection {
-    const link = new Link(this, dialler, listener, () => this.#links.delete(link))
+  /** Returns the removal. */
+  addLink(link: LoopbackLink): () => void {
     this.#links.add(link)
+    return () => this.#links.delete(link)
+  }
+  link(dialler: LoopbackProcess, listener: LoopbackProcess): RpcConnection {
+    const link = new Link(this, dialler, listener, () => forget())
+    const forget = this.addLink(link)
     return link.dialled
   }
 }
@@ -129,7 +142,7 @@ interface Direction {
 }
 
 /** One connection: two ends, and for each direction the time before which nothing may arrive, which keeps the order. */
-class Link {
+class Link implements LoopbackLink {
   readonly dialled: PeerConnection
   readonly accepted: PeerConnection
   /** A message vanished in a cut. */
@@ -150,7 +163,6 @@ class Link {
   joins(address: string): boolean {
     return this.dialler.address === address || this.listener.address === address
   }
-  /** Both ends learn it, except the one that `at` names: it has closed by itself, or is no more. */
   break(reason: string, at: string | undefined): void {
     if (this.#broken) return
     this.#broken = true

@@ -44,6 +44,7 @@ export class ChannelNetworkEnvironment implements NetworkEnvironment {
   async start(host: string, port: number): Promise<number> {
     const bound = await this.#producer.start(host, port)
     this.#running = this.#run()
+    this.#running.catch((error: unknown) => this.options.logger.error('the network loop died', { error })) // stop() throws it.
     return bound
   }
   async stop(): Promise<void> {

@@ -145,6 +145,7 @@ export class ConsumerConnection {
   }
   #askFor(channel: InputChannel): void {
     this.#socket!.write(encodeOpen(channel.takeCredit(), channelKey(channel.descriptor)))
+    this.options.wake() // A ring that is full now has to be watched.
   }
   #take(type: number, body: Buffer): void {
     this.#fruitful = true
