@@ -159,6 +159,7 @@ export class ControlPlane {
       snapshot: async () => ({}),
       notifyCheckpointComplete: () => {},
       mergeAccumulators: async () => ({}),
+      resumeAssignments: () => log('resumeAssignments'),
       close: async () => {},
     }
     return { checkpoints, sources }

@@ -25,6 +25,8 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   /** What an attempt does by itself once deployed. */
   onSubmit: (attemptId: string) => 'run' | 'stay' = () => 'run'
   onCancel: (attemptId: string) => 'end' | 'stay' = () => 'end'
+  /** 'slow': a freed slot stays RELEASING until `slotsAreFree`. */
+  freeing: 'at once' | 'slow' = 'at once'
   refuseTasks: FlottError | undefined
   #connection: RpcConnection | undefined
   #epoch: Epoch = NO_EPOCH
@@ -81,12 +83,17 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     return { accepted: true } as const
   }
   async freeSlot({ allocationId }: { allocationId: string }) {
-    this.slots = this.slots.map((slot) => (slot.allocationId === allocationId ? { slotIndex: slot.slotIndex, state: 'FREE' } : slot))
+    const state = this.freeing === 'slow' ? 'RELEASING' : 'FREE'
+    this.slots = this.slots.map((slot) => (slot.allocationId === allocationId ? { ...slot, state } : slot))
+    if (this.freeing === 'at once') this.slotsAreFree()
     for (const [id, attempt] of this.attempts) if (attempt.allocationId === allocationId) this.attempts.delete(id)
+    return { accepted: true } as const
+  }
+  slotsAreFree(): void {
+    this.slots = this.slots.map((slot) => (slot.state === 'ALLOCATED' ? slot : { slotIndex: slot.slotIndex, state: 'FREE' }))
     void this.#connection!.gateway(resourceManagerGateway, { epoch: () => this.#epoch })
       .reportSlots({ taskManagerId: this.id, slots: this.slots })
       .catch(() => {})
-    return { accepted: true } as const
   }
   async submitTasks(deployment: TaskDeployment) {
     if (this.refuseTasks) throw this.refuseTasks

@@ -224,6 +224,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       const error = new FlottError('TASK_LOST', `slot ${allocationId} is lost: ${cause}`)
       for (const { execution } of this.#graph.vertices)
         if (execution.slot?.allocationId === allocationId) this.#scheduler.taskLost(execution.attempt, error)
+      this.#scheduler.slotsLost(error)
     })
   }
   /** No attempt of an earlier reign is adopted: all that are not ours are freed. */
@@ -247,6 +248,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       for (const { allocationId } of this.#pool.heldOn(taskManagerId)) this.#pool.lose(allocationId)
       for (const { execution } of this.#graph.vertices)
         if (execution.slot?.taskManagerId === taskManagerId) this.#scheduler.taskLost(execution.attempt, cause)
+      this.#scheduler.slotsLost(cause)
       this.#reconcile({ kind: 'task-manager-lost', taskManagerId })
     })
   }

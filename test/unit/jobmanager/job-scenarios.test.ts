@@ -246,3 +246,39 @@ test('a failed deployment is a failure like any other', async (t) => {
   t.is(tm.running().length, 4)
   t.regex((await plane.dispatcher.describeJob({ jobId })).exceptions[0]!.error.message, /too few/)
 })
+
+test('a TaskManager lost while the deployment is being recorded', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const first = await plane.taskManager('tm1', 2)
+  let release = () => {}
+  plane.blobs.beforePut = (name) =>
+    name.startsWith('deployment/') && first.process.alive
+      ? new Promise<void>((resolve) => {
+          release = resolve
+        })
+      : undefined
+  await plane.dispatcher.submitJob({ jobGraph: connected(RESTARTING) })
+  await plane.clock.advance(100)
+  const second = await plane.taskManager('tm2', 2)
+  first.crash()
+  await plane.clock.advance(100)
+  release()
+  await plane.clock.advance(2_000)
+  t.is(second.running().length, 4)
+  t.is(await plane.status(jobId), 'RUNNING')
+})
+
+test('a slot lost while its job still waits for another region is asked for again', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const first = await plane.taskManager('tm1', 1)
+  const other = graph([vertex('a', 1), vertex('b', 1, { group: 'other' })], [edge('a', 'b')])
+  await plane.dispatcher.submitJob({ jobGraph: other })
+  await plane.clock.advance(1_000)
+  first.crash()
+  await plane.clock.advance(100)
+  const second = await plane.taskManager('tm2', 2)
+  await plane.clock.advance(1_000)
+  t.is(second.running().length, 2)
+})

@@ -84,6 +84,41 @@ test('a TaskManager that does not come back is given up after the heartbeat time
   t.is(other.running().length, 4)
 })
 
+test('nothing starts elsewhere while an old slot is being released', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  await plane.crashLeader()
+  await plane.lead()
+  tm.freeing = 'slow'
+  await plane.connect(tm)
+  const other = await plane.taskManager('other', 2)
+  await plane.clock.advance(20_000)
+  t.is(other.deployments.length, 0)
+  tm.slotsAreFree()
+  await plane.clock.advance(1_000)
+  t.is(tm.running().length + other.running().length, 4)
+})
+
+test('a TaskManager that came back and is lost again has nothing left to end', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.clock.advance(100)
+  await plane.crashLeader()
+  await plane.lead()
+  tm.freeing = 'slow'
+  await plane.connect(tm)
+  const other = await plane.taskManager('other', 2)
+  await plane.clock.advance(1_000)
+  tm.crash()
+  await plane.clock.advance(1_000)
+  t.is(other.running().length, 4)
+})
+
 test('attempt numbers never come back, also when the deployment was recorded and not sent', async (t) => {
   const plane = new ControlPlane()
   await plane.lead()

@@ -97,6 +97,16 @@ export class Scheduler {
   slotsChanged(): void {
     for (let region = 0; region < this.#regions.length; region++) this.#checkSlots(region)
   }
+  /** Slots that were held are gone: who waits asks anew, what is being recorded can not run. */
+  slotsLost(cause: Error): void {
+    for (let region = 0; region < this.#regions.length; region++) {
+      const slots = this.graph.slotsOf(region)
+      const { phase } = this.#regions[region]!
+      if (this.port.holdsSlots(slots)) continue
+      if (phase === 'waiting-for-slots') this.port.acquireSlots(slots)
+      else if (phase === 'recording') this.#fail([region], cause)
+    }
+  }
   /** The slots did not come in time. */
   slotsMissing(cause: Error): void {
     const waiting = this.#regionsWhere((region) => region.phase === 'waiting-for-slots')
