@@ -37,7 +37,7 @@ export class EnumeratorEngine {
         this.emit({ kind: 'started' })
         break
       case 'reader-registered':
-        this.#runtimes.get(message.operatorId)?.readerRegistered(message.reader, message.registration)
+        this.#runtimes.get(message.operatorId)?.readerRegistered(message)
         break
       case 'reader-lost':
         this.#runtimes.get(message.operatorId)?.readerLost(message.reader)

@@ -13,18 +13,27 @@ export interface SourceOperator {
   readonly parallelism: number
 }
 
+/** An attempt as a reader. */
+export interface Registration {
+  readonly reader: number
+  /** Tells it from all other attempts. */
+  readonly registration: number
+  /** It was told so before the checkpoint that it is restored from: it takes no splits any more. */
+  readonly noMoreSplits: boolean
+}
+
 /** A source with what its enumerator begins from. */
 export interface EnumeratorStart {
   readonly operator: SourceOperator
   /** What 'snapshot' had answered. */
   readonly restored?: Uint8Array
   /** Readers that go on after a takeover, with the splits that they received since the snapshot. */
-  readonly adopted: readonly { readonly reader: number; readonly registration: number; readonly splits: readonly SourceSplit[] }[]
+  readonly adopted: readonly (Registration & { readonly splits: readonly SourceSplit[] })[]
 }
 
 export type ToEnumerators =
   | { readonly kind: 'start'; readonly enumerators: readonly EnumeratorStart[] }
-  | { readonly kind: 'reader-registered'; readonly operatorId: string; readonly reader: number; readonly registration: number }
+  | ({ readonly kind: 'reader-registered'; readonly operatorId: string } & Registration)
   | { readonly kind: 'reader-lost'; readonly operatorId: string; readonly reader: number }
   /** Splits that a lost reader had received since the checkpoint from which its successor is restored. */
   | { readonly kind: 'splits-back'; readonly operatorId: string; readonly reader: number; readonly splits: readonly SourceSplit[] }

@@ -7,7 +7,7 @@ import { millis } from '#core/duration.js'
 import { FlottError } from '#core/errors.js'
 import type { Source, SourceSplit, SplitEnumerator, SplitEnumeratorContext } from '#core/functions/source.js'
 import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
-import type { EnumeratorStart, FromEnumerators } from './enumerator-host.js'
+import type { EnumeratorStart, FromEnumerators, Registration } from './enumerator-host.js'
 
 /** How long splits for nobody in particular wait for the other readers once the first has registered. */
 const GATHERING_MS = 200
@@ -66,8 +66,8 @@ export class EnumeratorRuntime {
       for (const splitId of restored.held) this.#held.add(splitId)
       for (const splitId of restored.returned) this.#returned.add(splitId)
     }
-    for (const { reader, registration, splits } of this.start.adopted) {
-      this.#readers.set(reader, { registration, load: splits.length, noMoreSplits: false })
+    for (const { reader, registration, noMoreSplits, splits } of this.start.adopted) {
+      this.#readers.set(reader, { registration, load: splits.length, noMoreSplits })
       for (const { splitId } of splits) this.#held.add(splitId)
     }
     this.#run('start', () => {
@@ -77,8 +77,8 @@ export class EnumeratorRuntime {
     for (const { reader } of this.start.adopted) this.#introduce(reader)
   }
 
-  readerRegistered(reader: number, registration: number): void {
-    this.#readers.set(reader, { registration, load: 0, noMoreSplits: false })
+  readerRegistered({ reader, registration, noMoreSplits }: Registration): void {
+    this.#readers.set(reader, { registration, load: 0, noMoreSplits })
     this.#introduce(reader)
   }
   readerLost(reader: number): void {
@@ -146,7 +146,7 @@ export class EnumeratorRuntime {
     for (const waiting of open) {
       if (this.#held.delete(waiting.split.splitId)) this.#swallowed(waiting)
       else {
-        const reader = waiting.reader === undefined ? this.#leastLoaded() : waiting.reader
+        const reader = this.#takerOf(waiting)
         if (reader === undefined || !this.#readers.has(reader)) this.#waiting = [...this.#waiting, waiting]
         else this.#give(waiting.split, reader)
       }
@@ -174,6 +174,10 @@ export class EnumeratorRuntime {
     for (const again of asking) this.#soon(() => this.#requests.has(again) && this.splitRequested(again))
   }
 
+  /** A reader that has ended can't have it, whatever the enumerator says. */
+  #takerOf({ reader }: Waiting): number | undefined {
+    return reader === undefined || this.#readers.get(reader)?.noMoreSplits ? this.#leastLoaded() : reader
+  }
   /** undefined: nobody can take it now. All readers are waited for a moment, so that the first to register does not get everything. */
   #leastLoaded(): number | undefined {
     if (this.#readers.size === 0) return undefined

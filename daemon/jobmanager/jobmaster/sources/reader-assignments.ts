@@ -7,6 +7,7 @@ import type { EnumeratorEvent, NumberedEvent } from '#protocol/gateways/task-exe
  */
 export class ReaderAssignments {
   #number: number
+  #noMoreSplits: boolean
   #since: readonly NumberedEvent[]
   #outbox: readonly NumberedEvent[] = []
 
@@ -14,17 +15,23 @@ export class ReaderAssignments {
     readonly attemptId: string,
     /** Tells one registration from all others. */
     readonly registration: number,
-    received: number,
+    restored: { readonly received: number; readonly noMoreSplits: boolean },
     since: readonly NumberedEvent[] = [],
   ) {
-    this.#number = Math.max(received, since.at(-1)?.number ?? 0)
+    this.#number = Math.max(restored.received, since.at(-1)?.number ?? 0)
     this.#since = since
+    this.#noMoreSplits = restored.noMoreSplits || since.some(({ event }) => event.kind === 'no-more-splits')
+  }
+  /** It was told so, or will be by what is in the outbox. */
+  get noMoreSplits(): boolean {
+    return this.#noMoreSplits
   }
   /** Of the last event. */
   get number(): number {
     return this.#number
   }
   add(event: EnumeratorEvent): void {
+    if (event.kind === 'no-more-splits') this.#noMoreSplits = true
     const numbered = { number: ++this.#number, event }
     this.#since = [...this.#since, numbered]
     this.#outbox = [...this.#outbox, numbered]

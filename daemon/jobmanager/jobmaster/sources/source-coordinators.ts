@@ -5,6 +5,7 @@
  */
 import { deserializeError, FlottError } from '#core/errors.js'
 import type { SourceSplit } from '#core/functions/source.js'
+import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
 import type { CoordinatorState } from '#protocol/checkpoint/manifest.js'
 import type { ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
@@ -47,19 +48,29 @@ interface SourceState {
   /** Lost readers whose successor has not registered: what they held goes back then. */
   readonly lost: Map<number, ReaderAssignments>
   /** By reader, what the newest completed checkpoint covers: where a successor's numbers go on. */
-  completed: Readonly<Record<number, number>>
+  completed: Covered
   /** Readers with a batch of events under way. */
   readonly sending: Set<ReaderAssignments>
 }
-/** By reader, the number that a checkpoint's snapshot covers. */
-type Covered = ReadonlyMap<string, Readonly<Record<number, number>>>
+/** What a checkpoint's snapshot covers of a source's readers. */
+interface Covered {
+  readonly assigned: Readonly<Record<number, number>>
+  /** Readers that were told so by then. */
+  readonly noMoreSplits: readonly number[]
+}
+/** The bytes of a CoordinatorState: the enumerator's own, and ours. */
+interface SourceSnapshot {
+  readonly enumerator: Uint8Array
+  readonly noMoreSplits: readonly number[]
+}
 type Assignment = { readonly operatorId: string; readonly reader: number; readonly registration: number }
 type Settle<T> = { resolve(value: T): void; reject(cause: Error): void }
 
 class SourceCoordinators implements SourceCoordinatorsApi {
   #sources = new Map<string, SourceState>()
   #session: EnumeratorSession | undefined
-  readonly #covered = new Map<number, Covered>()
+  /** By checkpoint, then by operator. */
+  readonly #covered = new Map<number, ReadonlyMap<string, Covered>>()
   /** The checkpoint whose triggers are on their way: nothing may overtake them. */
   #held: number | undefined
   #started: Settle<void> | undefined
@@ -130,11 +141,11 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   notifyCheckpointComplete(checkpointId: number): void {
     const covered = this.#covered.get(checkpointId)
     for (const id of this.#covered.keys()) if (id <= checkpointId) this.#covered.delete(id)
-    for (const [operatorId, readers] of covered ?? []) {
+    for (const [operatorId, completed] of covered ?? []) {
       const source = this.#sources.get(operatorId)
       if (!source) continue
-      source.completed = readers
-      for (const [reader, number] of Object.entries(readers)) {
+      source.completed = completed
+      for (const [reader, number] of Object.entries(completed.assigned)) {
         source.readers.get(Number(reader))?.covered(number)
         source.lost.get(Number(reader))?.covered(number)
       }
@@ -232,15 +243,14 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     const open = this.#snapshots.get(request)
     if (!open) return
     this.#snapshots.delete(request)
-    const numbers = new Map<string, Readonly<Record<number, number>>>()
-    for (const [operatorId, source] of this.#sources) numbers.set(operatorId, coveredNow(source))
-    this.#covered.set(open.checkpointId, numbers)
+    const covered = new Map([...this.#sources].map(([operatorId, source]) => [operatorId, coveredNow(source)]))
+    this.#covered.set(open.checkpointId, covered)
     this.#held = open.checkpointId
-    open.resolve(
-      Object.fromEntries(
-        Object.entries(states).map(([id, bytes]): [string, CoordinatorState] => [id, { bytes, assigned: numbers.get(id) ?? {} }]),
-      ),
-    )
+    const coordinators = [...covered].map(([operatorId, { assigned, noMoreSplits }]): [string, CoordinatorState] => {
+      const snapshot: SourceSnapshot = { enumerator: states[operatorId] ?? new Uint8Array(), noMoreSplits }
+      return [operatorId, { bytes: encodeValue(snapshot), assigned }]
+    })
+    open.resolve(Object.fromEntries(coordinators))
   }
 
   #register(source: SourceState, reader: number, attemptId: string, received: number): void {
@@ -249,8 +259,9 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     this.readerFailed(operatorId, reader)
     this.#giveBack(source, reader)
     const registration = ++this.#request
-    source.readers.set(reader, new ReaderAssignments(attemptId, registration, received))
-    this.#post({ kind: 'reader-registered', operatorId, reader, registration })
+    const noMoreSplits = source.completed.noMoreSplits.includes(reader)
+    source.readers.set(reader, new ReaderAssignments(attemptId, registration, { received, noMoreSplits }))
+    this.#post({ kind: 'reader-registered', operatorId, reader, registration, noMoreSplits })
   }
   #giveBack(source: SourceState, reader: number): void {
     const splits = source.lost.get(reader)?.uncovered ?? []
@@ -300,10 +311,12 @@ class SourceCoordinators implements SourceCoordinatorsApi {
       if (since.length < received - covered)
         throw new FlottError('TASK_LOST', `reader ${reader} of source '${operator.uid}' does not say which splits it received`)
       const registration = ++this.#request
-      source.readers.set(reader, new ReaderAssignments(attemptId, registration, received, since))
-      return { reader, registration, splits: splitsOf(since) }
+      const noMoreSplits = source.completed.noMoreSplits.includes(reader)
+      const assignments = new ReaderAssignments(attemptId, registration, { received, noMoreSplits }, since)
+      source.readers.set(reader, assignments)
+      return { reader, registration, noMoreSplits: assignments.noMoreSplits, splits: splitsOf(since) }
     })
-    return { operator, ...(state ? { restored: state.bytes } : {}), adopted: readers }
+    return { operator, ...(state ? { restored: (decodeValue(state.bytes) as SourceSnapshot).enumerator } : {}), adopted: readers }
   }
   #repeatRequests({ vertexId, subtaskIndex, splitRequests }: AttemptReport): void {
     for (const { operator, readers } of this.#sources.values()) {
@@ -318,13 +331,19 @@ class SourceCoordinators implements SourceCoordinatorsApi {
 function newSource(operator: SourceOperator, restored: CoordinatorState | undefined): SourceState {
   // At another parallelism readers share out what others held, and count from 0.
   const same = restored && Object.keys(restored.assigned).length === operator.parallelism
-  return { operator, readers: new Map(), lost: new Map(), completed: same ? restored.assigned : {}, sending: new Set() }
+  const completed = same
+    ? { assigned: restored.assigned, noMoreSplits: (decodeValue(restored.bytes) as SourceSnapshot).noMoreSplits }
+    : { assigned: {}, noMoreSplits: [] }
+  return { operator, readers: new Map(), lost: new Map(), completed, sending: new Set() }
 }
 
 /** For every reader, also one whose registration is still on its way: without a number it would not know what to hold back. */
-function coveredNow({ operator, readers, completed }: SourceState): Readonly<Record<number, number>> {
+function coveredNow({ operator, readers, completed }: SourceState): Covered {
   const all = Array.from({ length: operator.parallelism }, (_, reader) => reader)
-  return Object.fromEntries(all.map((reader) => [reader, readers.get(reader)?.number ?? completed[reader] ?? 0]))
+  return {
+    assigned: Object.fromEntries(all.map((reader) => [reader, readers.get(reader)?.number ?? completed.assigned[reader] ?? 0])),
+    noMoreSplits: all.filter((reader) => readers.get(reader)?.noMoreSplits ?? completed.noMoreSplits.includes(reader)),
+  }
 }
 
 const isAlive = ({ state }: AttemptReport): boolean => state === 'RUNNING' || state === 'INITIALIZING' || state === 'DEPLOYING'
