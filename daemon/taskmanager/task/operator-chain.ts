@@ -7,7 +7,7 @@ import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { RecordBatch, StreamEvent } from '../exchange/exchange.js'
 import { noOutput } from '../operators/abstract-operator.js'
-import type { Operator, OperatorContext, TaskServices } from '../operators/operator.js'
+import type { Operator, OperatorContext, Output, TaskServices } from '../operators/operator.js'
 import { type CreateWindowOperator, createOperator } from '../operators/operator-factory.js'
 import { SourceOperator } from '../operators/source.js'
 import type { ChunkStore, KeyedStateBackend, MemoryBudget } from '../state/keyed-state-backend.js'
@@ -36,6 +36,8 @@ export interface OperatorChainOptions {
   readonly freezeRecords: boolean
   /** `classes`: the readable reference, for tests. */
   readonly link: 'generated' | 'classes'
+  /** Instead of the outputs that the layout gives: for harnesses. */
+  readonly outputOf?: (index: number) => Output
 }
 
 export class OperatorChain {
@@ -60,12 +62,7 @@ export class OperatorChain {
     const fuses = options.link === 'generated'
     for (let index = layout.nodes.length - 1; index >= 0; index--) {
       if (fuses && generator.isFused(index)) continue
-      const isSink = layout.targets(index).length === 0 && layout.tags(index).length === 0
-      const output = isSink
-        ? noOutput
-        : fuses
-          ? generator.output(index)
-          : new ClassOutput(layout, this.#operators, options.site, index, freeze)
+      const output = options.outputOf?.(index) ?? this.#output(index, generator)
       const ctx = this.#context(index, output)
       this.#operators.set(index, createOperator(ctx, index, this.#services, options.createWindowOperator))
     }
@@ -74,6 +71,12 @@ export class OperatorChain {
     const head = this.#operators.get(0)
     this.source = head instanceof SourceOperator ? head : undefined
     this.#head = head ? (batch, input) => head.processBatch(batch, input) : generator.headLoop()
+  }
+  #output(index: number, generator: ChainGenerator): Output {
+    const { layout, site, link, freezeRecords } = this.options
+    if (layout.targets(index).length === 0 && layout.tags(index).length === 0) return noOutput
+    if (link === 'generated') return generator.output(index)
+    return new ClassOutput(layout, this.#operators, site, index, freezeRecords ? deepFreeze : undefined)
   }
   #context(index: number, output: OperatorContext['output']): OperatorContext {
     const { layout, restored, createKeyedState } = this.options
