@@ -40,7 +40,12 @@ export class SplitPool<S> {
     this.#waiting.delete(reader)
   }
   #serve(): void {
+    const registered = this.ctx.registeredReaders()
     for (const reader of [...this.#waiting]) {
+      if (!registered.includes(reader)) {
+        this.#waiting.delete(reader) // Lost since it asked; its next attempt asks again.
+        continue
+      }
       const split = this.#pending.shift()
       if (split === undefined && !this.#complete) return
       this.#waiting.delete(reader)

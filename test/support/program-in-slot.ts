@@ -1,14 +1,20 @@
 /** Runs a program of the API from its functions to its output: all subtasks in one slot, in this thread, under a fake clock. */
 
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Configuration, type DataStream, StreamExecutionEnvironment } from '#client/index.js'
+import { graphOfProgram } from '#client/submit/program-runner.js'
+import { systemClock } from '#core/clock.js'
 import { deserializeError } from '#core/errors.js'
+import { placeArtifact } from '#core/functions/artifact-directory.js'
 import type { BuiltProgram } from '#core/functions/build-phase.js'
 import type { SourceDefinition } from '#core/functions/operator-definition.js'
 import type { SourceSplit, SplitEnumerator } from '#core/functions/source.js'
 import { attemptIdOf, stableId } from '#core/ids.js'
 import type { EnumeratorEvent } from '#protocol/gateways/task-executor-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
-import { FunctionLoader } from '#usercode/program-loader.js'
+import { ArtifactLoader, FunctionLoader } from '#usercode/program-loader.js'
 import { graphOf } from './graph.js'
 import { SlotJob } from './slot-job.js'
 
@@ -37,7 +43,18 @@ export async function runInSlot(build: (env: StreamExecutionEnvironment) => unkn
     await new Promise(() => {})
   }
   const jobGraph = await graphOf(program)
-  const built = await new FunctionLoader(program).load(jobGraph)
+  return finish(jobGraph, await new FunctionLoader(program).load(jobGraph))
+}
+
+/** A program in a file, as `flott run` takes it: through its bundle. Without checkpoints, since nobody triggers them here. */
+export async function runFileInSlot(file: string, args: readonly string[]): Promise<SlotRun> {
+  const { jobGraph, artifact } = await graphOfProgram({ file, args, overrides: { 'execution.checkpointing.interval': '0 ms' } })
+  const directory = await mkdtemp(join(tmpdir(), 'flott-artifact-'))
+  await placeArtifact(directory, artifact)
+  return finish(jobGraph, await new ArtifactLoader(systemClock).load(jobGraph, directory))
+}
+
+async function finish(jobGraph: JobGraph, built: BuiltProgram): Promise<SlotRun> {
   const job = new SlotJob({ jobGraph, program: built })
   const enumerators = new Enumerators(job, jobGraph, built)
   // Files are real: fake time goes on in small steps while they are waited for.
