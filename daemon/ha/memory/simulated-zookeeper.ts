@@ -21,6 +21,7 @@ export class SimulatedZooKeeper {
   readonly #expiry = new Map<string, Timer>()
   readonly #cut = new Set<string>()
   readonly #mute = new Set<string>()
+  readonly #held: { readonly client: string; readonly act: () => void }[] = []
   readonly #losing = new Map<string, number>()
   #nextSession = 0x1000
   #down = false
@@ -36,16 +37,20 @@ export class SimulatedZooKeeper {
     return {
       open: () =>
         new Promise((resolve, reject) => {
-          this.#later(() => {
-            if (this.#mute.has(client)) return
+          const attempt = () => {
             if (this.#down || this.#cut.has(client)) return reject(new FlottError('ZOOKEEPER_UNAVAILABLE', 'no server answers'))
             const session = this.#open(client)
-            this.#later(() => {
-              if (!this.#mute.has(client)) resolve(session)
-            })
-          })
+            this.#later(() => this.#asProcess(client, () => resolve(session)))
+          }
+          this.#later(() => this.#asProcess(client, attempt))
         }),
     }
+  }
+
+  /** What a stopped process would do waits until it is continued. */
+  #asProcess(client: string, act: () => void): void {
+    if (this.#mute.has(client)) this.#held.push({ client, act })
+    else act()
   }
 
   #open(client: string): SimulatedSession {
@@ -100,10 +105,12 @@ export class SimulatedZooKeeper {
     this.#mute.delete(client)
     for (const session of this.#sessions.values()) if (session.client === client) session.mute = false
     if (!this.#down && !this.#cut.has(client)) this.#reconnect(client)
+    for (const { act } of this.#takeHeld(client)) act()
   }
   /** A dead process's name is free for its successor. */
   restart(client: string): void {
     this.#forget(client)
+    this.#takeHeld(client)
     this.#mute.delete(client)
     this.#cut.delete(client)
   }
@@ -133,6 +140,12 @@ export class SimulatedZooKeeper {
     }
   }
 
+  #takeHeld(client: string) {
+    const held = this.#held.filter((h) => h.client === client)
+    this.#held.splice(0, this.#held.length, ...this.#held.filter((h) => h.client !== client))
+    return held
+  }
+
   #later(fire: () => void): void {
     const [from, to] = this.options.latencyMs
     this.clock.setTimer(between(this.random, from, to + 1), fire)
@@ -154,9 +167,9 @@ export class SimulatedZooKeeper {
 
   #reconnect(client: string): void {
     for (const session of this.#sessions.values()) {
-      if (session.client !== client || session.connected || session.mute) continue
+      if (session.client !== client || session.connected || session.mute || session.state === 'LOST') continue // Closed while it was cut: it expires.
       this.#later(() => {
-        if (this.#down || this.#cut.has(client) || session.mute) return
+        if (this.#down || this.#cut.has(client) || session.mute || session.state === 'LOST') return
         if (!session.ended) this.#expiry.get(session.id)?.cancel()
         session.reconnect()
         if (session.ended) this.#sessions.delete(session.id)
