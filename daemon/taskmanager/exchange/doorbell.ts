@@ -16,10 +16,12 @@ export class Bell {
   constructor(private readonly shared: SharedArrayBuffer) {
     this.#flag = new Int32Array(shared)
   }
+  get isOwnerSleeping(): boolean {
+    return Atomics.load(this.#flag, 0) === 1
+  }
   /** Wakes the owner when it sleeps. Call it after the work was published. */
   ring(): void {
-    if (Atomics.load(this.#flag, 0) !== 1) return
-    if (Atomics.compareExchange(this.#flag, 0, 1, 0) !== 1) return // Another producer won, and wakes it.
+    if (!this.isOwnerSleeping || Atomics.compareExchange(this.#flag, 0, 1, 0) !== 1) return
     const here = ownersHere.get(this.shared)
     if (here) here.wake()
     else Atomics.notify(this.#flag, 0)

@@ -75,6 +75,7 @@ export class RingProducer {
   readonly memory: RingMemory
   #published: number
   #wanting = false
+  #ringPlanned = false
 
   constructor(
     ring: SharedArrayBuffer,
@@ -111,13 +112,27 @@ export class RingProducer {
   acquire(): Buffer | undefined {
     return this.acquireAt() < 0 ? undefined : this.memory.frame(this.#published, this.memory.frameBytes)
   }
-  /** Hands the acquired slot over with a frame of `length` bytes and rings the consumer. */
+  /** Hands the acquired slot over with a frame of `length` bytes. A consumer that sleeps is rung, before the current turn of the event loop ends. */
   publish(length: number): void {
     const { words } = this.memory
     words[(this.memory.frameAt(this.#published) - SLOT_HEADER) >> 2] = length
     this.#published = (this.#published + 1) | 0
     Atomics.store(words, PUBLISHED, this.#published)
-    this.consumer?.ring()
+    if (this.consumer?.isOwnerSleeping) this.#ringSoon(this.consumer)
+  }
+  /**
+   * To wake a thread costs tens of microseconds on both sides, so it should find more than one frame: it is rung at once when half of
+   * the ring is full, else when the code that publishes has come to its end.
+   */
+  #ringSoon(consumer: Bell): void {
+    if (this.freeSlots <= this.memory.slots >> 1) consumer.ring()
+    else if (!this.#ringPlanned) {
+      this.#ringPlanned = true
+      queueMicrotask(() => {
+        this.#ringPlanned = false
+        consumer.ring()
+      })
+    }
   }
   /** Copies a frame into the ring; false when the ring is full. */
   offer(frame: Uint8Array): boolean {

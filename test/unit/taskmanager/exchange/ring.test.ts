@@ -63,22 +63,40 @@ test('a doorbell in one thread', async (t) => {
   t.pass()
 })
 
-test('a full ring rings its producer when half of it is free, and its consumer with each frame', (t) => {
+/** A bell whose owner always sleeps, and what rang it. */
+function sleeper(): { bell: Bell; rings: number } {
+  const counter = { rings: 0, bell: undefined as unknown as Bell }
+  counter.bell = { isOwnerSleeping: true, ring: () => counter.rings++ } as unknown as Bell
+  return counter
+}
+
+test('a full ring rings its producer when half of it is free', (t) => {
   const ring = createRing({ slots: 4, slotBytes: 256 })
-  const rings = { producer: 0, consumer: 0 }
-  const consumer = new RingConsumer(ring, { ring: () => rings.producer++ } as unknown as Bell)
-  const producer = new RingProducer(ring, { ring: () => rings.consumer++ } as unknown as Bell)
+  const sleeping = sleeper()
+  const consumer = new RingConsumer(ring, sleeping.bell)
+  const producer = new RingProducer(ring)
   for (let i = 0; i < 4; i++) producer.offer(Buffer.from([i]))
-  consumer.release(0)
-  t.deepEqual(rings, { producer: 0, consumer: 4 })
   t.false(producer.offer(Buffer.from([9])))
   consumer.release()
-  t.is(rings.producer, 0)
+  t.is(sleeping.rings, 0)
   consumer.release()
-  t.is(rings.producer, 1)
+  t.is(sleeping.rings, 1)
   t.true(producer.offer(Buffer.from([4])))
   consumer.release()
-  t.is(rings.producer, 1, 'it does not wait any more')
+  t.is(sleeping.rings, 1, 'it does not wait any more')
+})
+
+test('a sleeping consumer is rung when half of the ring is full, or the turn ends', async (t) => {
+  const sleeping = sleeper()
+  const producer = new RingProducer(createRing({ slots: 4, slotBytes: 256 }), sleeping.bell)
+  producer.offer(Buffer.from([1]))
+  t.is(sleeping.rings, 0)
+  producer.offer(Buffer.from([2]))
+  t.is(sleeping.rings, 1)
+  await Promise.resolve()
+  t.is(sleeping.rings, 2)
+  await Promise.resolve()
+  t.is(sleeping.rings, 2)
 })
 
 // Each thread is producer of one ring and consumer of the other, sleeps whenever it is stuck, and now and then takes a seeded nap.
