@@ -3,9 +3,9 @@
  * the barrier it is synced and closed before the checkpoint is acknowledged (pending); once the checkpoint is complete it is linked to
  * its final name (committed). A commit that comes again finds the link and does nothing.
  */
-import { closeSync, fstatSync, fsync, mkdirSync, openSync, writeSync } from 'node:fs'
-import { link, open, stat, unlink } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { closeSync, fstatSync, fsync, openSync, writeSync } from 'node:fs'
+import { link, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { FlottError } from '#core/errors.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
@@ -26,8 +26,8 @@ class FileSink<T> implements TwoPhaseSink<T, PendingPart> {
     private readonly directory: string,
     private readonly format: LineFormat<T>,
   ) {}
-  createWriter(ctx: RuntimeContext): CommittingWriter<T, PendingPart> {
-    mkdirSync(this.directory, { recursive: true })
+  async createWriter(ctx: RuntimeContext): Promise<CommittingWriter<T, PendingPart>> {
+    await makeDirectory(this.directory)
     return new PartWriter(this.directory, this.format, ctx)
   }
   createCommitter(): Committer<PendingPart> {
@@ -128,6 +128,12 @@ async function inodeOf(path: string): Promise<string | undefined> {
   } catch {
     return undefined
   }
+}
+/** Also on disk: each new directory is a name in the one above it. */
+async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made))
 }
 /** A new name is on disk once its directory is. */
 async function syncDirectory(directory: string): Promise<void> {

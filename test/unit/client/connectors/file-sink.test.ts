@@ -39,7 +39,7 @@ const contents = (directory: string) =>
     .sort()
 
 test('a part appears with its commit, and committing again does no harm', async (t) => {
-  const directory = join(mkdtempSync(join(tmpdir(), 'flott-sink-')), 'out')
+  const directory = join(mkdtempSync(join(tmpdir(), 'flott-sink-')), 'new', 'out')
   const sink = fileSink(directory, formats.lines)
   const out = await writer(sink)
   out.write('a', at)

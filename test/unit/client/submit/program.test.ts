@@ -34,7 +34,7 @@ test.serial('a slot sees the arguments, time, chance and directory of the client
   process.env.FLOTT_JOB_TEST = 'allowed'
   const { jobGraph, artifact } = await graphOfProgram({ file: fixture('script'), args: ['--a', 'b'] })
   delete process.env.FLOTT_JOB_TEST
-  const [args, cwd, now] = [process.argv, process.cwd, Date]
+  const [args, cwd, now, env] = [process.argv, process.cwd, Date, process.env]
   const elsewhere = { ...jobGraph, program: { ...jobGraph.program, env: { ...jobGraph.program.env, PWD: '/client' }, clockMs: 5 } }
   const [first, second] = [await loaded(elsewhere, artifact), await loaded(elsewhere, artifact)]
   type Seen = { greeting: string; here: string; id: number; seen: Record<string, unknown> }
@@ -48,6 +48,7 @@ test.serial('a slot sees the arguments, time, chance and directory of the client
   t.deepEqual(seen, { now: 5, date: 5, args: ['--a', 'b'], cwd: '/client', path: undefined, job: 'allowed' })
   t.true(typeof chance === 'number')
   t.deepEqual([process.argv, process.cwd, Date], [args, cwd, now], 'the world is put back')
+  t.is(process.env, env)
   t.is(currentBuildPhase(), undefined)
 })
 
