@@ -1,0 +1,123 @@
+/** The bytes of a JobManager while it leads: its own disk and those of the in-sync set, with what standbys need to join. */
+import { type Clock, every } from '#core/clock.js'
+import type { Epoch } from '#core/epoch.js'
+import type { Logger } from '#core/logger.js'
+import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
+import { type ReplicationGateway, replicaGateway, replicationGateway } from '#protocol/gateways/replication-gateway.js'
+import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import type { BlobStore, BlobTransfer, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { FactStore, Replica } from '#protocol/ha/facts.js'
+import type { Reign } from '#protocol/ha/leadership.js'
+import type { RpcConnection, RpcNetwork } from '#rpc/rpc.js'
+import type { DataDirectory } from '#storage/data-directory.js'
+import type { LeaderStorage } from './job-manager.js'
+import { liveBlobs } from './replication/live-blobs.js'
+import { ReplicatingBlobStore } from './replication/replicating-blob-store.js'
+import { ReplicationEndpoint } from './replication/replication-endpoint.js'
+
+const GARBAGE_PERIOD_MS = 600_000
+/** What is stored and not named yet is no garbage: longer than a checkpoint or an upload takes. */
+const GARBAGE_GRACE_MS = 3_600_000
+
+export interface ReplicatedStorageOptions {
+  readonly disk: DataDirectory
+  readonly self: Replica
+  readonly transfer: BlobTransfer
+  readonly network: RpcNetwork
+  readonly minInSync: number
+  readonly stallTimeoutMs: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Nothing can be stored under this reign any more: it should end. */
+  onBroken(error: unknown): void
+}
+
+export class ReplicatedStorage implements LeaderStorage {
+  #leading: ReplicatingBlobStore | undefined
+
+  constructor(private readonly options: ReplicatedStorageOptions) {}
+
+  /** What this process's blob endpoint serves: the replicated store while it leads, else its own disk. */
+  readonly serving = (): BlobStore => this.#leading ?? this.options.disk.blobs
+
+  persistEpoch({ epoch }: Reign): Promise<void> {
+    return this.options.disk.persistEpoch(epoch)
+  }
+
+  async lead(reign: Reign): Promise<{ blobs: ReplicatedBlobStore; clusterUuid: string; stop(): Promise<void> }> {
+    const { disk, self, transfer, network, minInSync, stallTimeoutMs, clock, logger, onBroken } = this.options
+    const peers = new Peers(network, reign.epoch)
+    const store = await ReplicatingBlobStore.open({
+      self,
+      reign,
+      local: disk.blobs,
+      transfer,
+      deleteOn: ({ address }) => ({
+        deleteBlobs: async (request) => {
+          const peer = await peers.at(address)
+          return peer.gateway(replicaGateway, { epoch: () => reign.epoch }).deleteBlobs(request)
+        },
+      }),
+      minInSync,
+      stallTimeoutMs,
+      clock,
+      logger,
+      onBroken,
+    })
+    const endpoint: ReplicationGateway = new ReplicationEndpoint(store)
+    const unregister = network.endpoints.register(replicationGateway, endpoint)
+    const garbage = every(clock, GARBAGE_PERIOD_MS, () => void this.#collect(reign.facts, store), { unref: true })
+    this.#leading = store
+    return {
+      blobs: store,
+      clusterUuid: disk.clusterUuid ?? '',
+      stop: async () => {
+        unregister()
+        garbage.cancel()
+        peers.close()
+        if (this.#leading === store) this.#leading = undefined
+      },
+    }
+  }
+
+  async #collect(facts: FactStore, store: ReplicatingBlobStore): Promise<void> {
+    const { logger } = this.options
+    try {
+      const deployment = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as DeploymentRecord
+      const live = await liveBlobs(facts, store, { manifest: decodeManifest, deployment })
+      const collected = await store.collectGarbage(live, GARBAGE_GRACE_MS)
+      if (collected.length > 0) logger.info('blobs collected that nothing names', { count: collected.length })
+    } catch (error) {
+      logger.warn('garbage was not collected', { error })
+    }
+  }
+}
+
+/** Connections to other JobManagers, made when they are needed. */
+class Peers {
+  readonly #connections = new Map<string, Promise<RpcConnection>>()
+
+  constructor(
+    private readonly network: RpcNetwork,
+    readonly epoch: Epoch,
+  ) {}
+
+  at(address: string): Promise<RpcConnection> {
+    let connection = this.#connections.get(address)
+    if (!connection) {
+      connection = this.network.dial(address)
+      this.#connections.set(address, connection)
+      const forget = () => this.#connections.delete(address)
+      connection.then(({ closed }) => closed.addEventListener('abort', forget, { once: true }), forget)
+    }
+    return connection
+  }
+  close(): void {
+    for (const connection of this.#connections.values())
+      connection.then(
+        (open) => open.close('leads no more'),
+        () => {}, // Never opened.
+      )
+    this.#connections.clear()
+  }
+}

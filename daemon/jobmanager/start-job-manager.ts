@@ -1,0 +1,235 @@
+/** A JobManager's services, made from the configuration: by its process, and by the mini-cluster. */
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { systemClock } from '#core/clock.js'
+import { configOf, isOptionKey } from '#core/config/load-config.js'
+import { type Config, OPTIONS } from '#core/config/options.js'
+import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
+import { FlottError } from '#core/errors.js'
+import type { Logger } from '#core/logger.js'
+import { systemRandom } from '#core/random.js'
+import { EmbeddedLeaderElection, FixedLeaderRetrieval } from '#ha/embedded/embedded-leader-election.js'
+import { levelFactStore } from '#ha/embedded/level-fact-store.js'
+import { zookeeperLeaderRetrieval, zookeeperOf } from '#ha/zookeeper/from-config.js'
+import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
+import { processUsage } from '#metrics/process-metrics.js'
+import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { FactStore, Replica } from '#protocol/ha/facts.js'
+import type { LeaderElection, LeaderRetrieval } from '#protocol/ha/leadership.js'
+import { BlobServer } from '#rpc/blob-server.js'
+import { HttpBlobTransfer } from '#rpc/blob-transfer.js'
+import { InternalEndpoint } from '#rpc/internal-endpoint.js'
+import { serveLeaderInfo } from '#rpc/leader-info.js'
+import { WsRpcNetwork } from '#rpc/ws-network.js'
+import { type DataDirectory, openDataDirectory } from '#storage/data-directory.js'
+import { unpackArtifact } from '#usercode/artifact-directory.js'
+import { JobManager } from './job-manager.js'
+import { coordinatorFactory } from './jobmaster/coordinator-factory.js'
+import { jobMasterSettings } from './jobmaster/job-master-settings.js'
+import { ThreadEnumeratorHost } from './jobmaster/sources/thread-enumerator-host.js'
+import type { LeaderParts } from './leader-services.js'
+import { ReplicatedStorage } from './replicated-storage.js'
+import { establishMembership } from './replication/membership.js'
+import { ReplicaEndpoint } from './replication/replica.js'
+import { RestEndpoint } from './rest/rest-endpoint.js'
+import { Standby } from './standby.js'
+
+const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
+const RETRY_WAIT_MS = 200
+
+export interface RunningJobManager extends RunningDaemon {
+  readonly restUrl: string
+  /** host:port of the internal endpoint. */
+  readonly rpcAddress: string
+}
+
+export async function startJobManager(context: DaemonContext): Promise<RunningJobManager> {
+  const { config, explicit, logger, ready } = context
+  const clock = systemClock
+  const highlyAvailable = config['high-availability.type'] === 'zookeeper'
+  const disk = await openDataDirectory({ path: resolve(INSTALLATION, config['jobmanager.data.dir']), logger, clock })
+
+  const endpoint = new InternalEndpoint()
+  const network = new WsRpcNetwork({ clock, logger })
+  network.seen.adopt(disk.epoch)
+  network.attach(endpoint)
+  const transfer = new HttpBlobTransfer({ clock })
+  let storage: ReplicatedStorage | undefined
+  new BlobServer({ store: () => storage?.serving() ?? disk.blobs, seen: network.seen, logger }).attach(endpoint)
+  let retrieval: LeaderRetrieval | undefined
+  serveLeaderInfo(endpoint, () => retrieval?.current)
+  const ports = config[highlyAvailable ? 'high-availability.jobmanager.port' : 'jobmanager.rpc.port']
+  const port = await endpoint.start(config['jobmanager.bind-host'], ports.from, ports.to)
+  const rpcAddress = `${config['jobmanager.rpc.address']}:${port}`
+  const self: Replica = { jobManagerId: config['jobmanager.resource-id'] || rpcAddress, diskId: disk.diskId, address: rpcAddress }
+
+  const { election, retrieval: found } = leadership({ config, disk, self, logger })
+  retrieval = found
+  storage = new ReplicatedStorage({
+    disk,
+    self,
+    transfer,
+    network,
+    minInSync: config['high-availability.replication.min-in-sync'],
+    stallTimeoutMs: config['high-availability.replication.timeout'],
+    clock,
+    logger,
+    onBroken: (error) => {
+      logger.error('the in-sync set is broken: stepping down', { error })
+      election.stepDown('the in-sync set could not be changed', { again: true }).catch(context.fatal)
+    },
+  })
+  const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
+  network.endpoints.register(replicaGateway, replica)
+
+  let jobManager: JobManager | undefined
+  const rest = new RestEndpoint(
+    {
+      clock,
+      logger,
+      version: installedVersion(),
+      leading: () => jobManager?.leading(),
+      leader: () => found.current,
+      configuration: configuration(config),
+      processMetrics,
+      maxContentLength: config['rest.server.max-content-length'],
+    },
+    { host: config['rest.bind-address'], ports: restPorts(config) },
+  )
+  await rest.start()
+  const restUrl = `http://${advertised(config['rest.bind-address'], config['jobmanager.rpc.address'])}:${rest.port}`
+  jobManager = new JobManager({
+    election,
+    storage,
+    address: { jobManagerId: self.jobManagerId, rpcAddress, restUrl },
+    logger,
+    parts: leaderParts({ config, explicit, disk, network, logger }),
+  })
+  const standby = new Standby({ self, replica, network, retrieval: found, clock, logger })
+  const unwatch = found.watch((leader) => {
+    if (leader) ready(`${leader.rpcAddress === rpcAddress ? 'leads' : `stands by, ${leader.jobManagerId} leads`}; REST at ${restUrl}`)
+  })
+  await found.start()
+  await standby.start()
+  await jobManager.start()
+  logger.info('JobManager started', { jobManager: self.jobManagerId, rpcAddress, restUrl })
+  const running = jobManager
+  return {
+    restUrl,
+    rpcAddress,
+    async stop() {
+      unwatch()
+      await running.stop()
+      await standby.stop()
+      await found.stop()
+      await rest.stop()
+      transfer.stop()
+      network.stop()
+      await endpoint.stop()
+      await disk.close()
+    },
+  }
+}
+
+function leadership(parts: { config: Config; disk: DataDirectory; self: Replica; logger: Logger }): {
+  election: LeaderElection
+  retrieval: LeaderRetrieval
+} {
+  const { config, disk, self, logger } = parts
+  const deps = { clock: systemClock, random: systemRandom, logger }
+  const clusterId = config['high-availability.cluster-id']
+  const isMember = (facts: FactStore) => establishMembership({ facts, disk, self, clusterId, newUuid: randomUUID })
+  if (config['high-availability.type'] === 'zookeeper') {
+    const election = new ZooKeeperLeaderElection({
+      ...deps,
+      ...zookeeperOf(config, deps),
+      jobManagerId: self.jobManagerId,
+      isMember,
+      persistEpoch: (epoch) => disk.persistEpoch(epoch),
+      retryWaitMs: RETRY_WAIT_MS,
+    })
+    return { election, retrieval: zookeeperLeaderRetrieval(config, deps) }
+  }
+  const retrieval = new FixedLeaderRetrieval()
+  const facts = levelFactStore(disk.db)
+  const embedded = new EmbeddedLeaderElection({
+    ...deps,
+    facts,
+    disk,
+    retryWaitMs: RETRY_WAIT_MS,
+    onPublished: (leader) => retrieval.set(leader),
+  })
+  const election: LeaderElection = {
+    async start(candidate) {
+      if (!(await isMember(facts))) throw new FlottError('NOT_IN_SYNC', `this disk (${disk.diskId}) is not the one that the jobs are on`)
+      await embedded.start(candidate)
+    },
+    stepDown: (reason, options) => embedded.stepDown(reason, options),
+    stop: () => embedded.stop(),
+  }
+  return { election, retrieval }
+}
+
+function leaderParts(parts: {
+  config: Config
+  explicit: Readonly<Record<string, string>>
+  disk: DataDirectory
+  network: WsRpcNetwork
+  logger: Logger
+}): LeaderParts {
+  const { config, explicit, disk, network, logger } = parts
+  const clock = systemClock
+  const directory = join(config['io.tmp.dirs'] || tmpdir(), `flott-jobmanager-${process.pid}`)
+  const artifactDirectory = ({ jobId, artifact }: JobGraph) => {
+    if (artifact === undefined) return Promise.reject(new FlottError('USER_CODE_LOAD_FAILED', `job ${jobId} has no artifact`))
+    const name = artifact.slice(artifact.lastIndexOf('/') + 1)
+    return unpackArtifact({ directory: join(directory, name), read: disk.blobs.read(artifact), installation: INSTALLATION })
+  }
+  return {
+    endpoints: network.endpoints,
+    clock,
+    random: systemRandom,
+    logger,
+    settings: {
+      heartbeatIntervalMs: config['heartbeat.interval'],
+      heartbeatTimeoutMs: config['heartbeat.timeout'],
+      completed: { capacity: config['jobstore.max-capacity'], expirationMs: config['jobstore.expiration-time'] },
+    },
+    settingsOf: (jobGraph) => jobMasterSettings(configOf({ ...explicit, ...jobGraph.settings }, 'job setting').config),
+    createCoordinators: coordinatorFactory(new ThreadEnumeratorHost({ clock, artifactDirectory })),
+  }
+}
+
+function restPorts(config: Config): { from: number; to: number } {
+  const text = config['rest.bind-port']
+  return text === '' ? { from: config['rest.port'], to: config['rest.port'] } : OPTIONS['jobmanager.rpc.port'].kind.parse(text)
+}
+/** The host by which others reach what listens on `bound`. */
+function advertised(bound: string, address: string): string {
+  if (bound !== '0.0.0.0' && bound !== '::') return bound
+  return address === 'localhost' ? hostname() : address
+}
+function configuration(config: Config): readonly { key: string; value: string }[] {
+  const secret = /authorization|password|token|secret/
+  return Object.entries(config)
+    .filter(([key]) => isOptionKey(key))
+    .map(([key, value]) => ({ key, value: secret.test(key) && String(value) !== '' ? '******' : text(value) }))
+}
+function text(value: unknown): string {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+}
+function processMetrics(): string {
+  const { rssBytes, heapUsedBytes, cpuSeconds } = processUsage()
+  return [
+    `# TYPE flott_jobmanager_rss_bytes gauge\nflott_jobmanager_rss_bytes ${rssBytes}`,
+    `# TYPE flott_jobmanager_heap_used_bytes gauge\nflott_jobmanager_heap_used_bytes ${heapUsedBytes}`,
+    `# TYPE flott_jobmanager_cpu_seconds counter\nflott_jobmanager_cpu_seconds ${cpuSeconds}\n`,
+  ].join('\n')
+}
+function installedVersion(): string {
+  return (JSON.parse(readFileSync(join(INSTALLATION, 'package.json'), 'utf8')) as { version: string }).version
+}
