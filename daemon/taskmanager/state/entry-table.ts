@@ -21,6 +21,7 @@ export interface EntryTable extends VersionedTable {
   /** Before the entry's value changes, or is handed out to be changed, in this epoch: `if (entry.epoch !== table.epoch) table.touch(entry)`. */
   touch(entry: Entry): void
   remove(entry: Entry): void
+  entryAt(index: number): Entry | undefined
   prefetch(hashes: Int32Array, count: number): number
   forEach(visit: (entry: Entry, hash: number) => void): void
 }
@@ -92,6 +93,9 @@ function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass
       this.release(entry.index, entry.epoch, true)
       removeSlot(this.#slots, this.hashAt(entry.index), entry.index)
       this.#entries[entry.index] = undefined
+    }
+    entryAt(index: number): Entry | undefined {
+      return this.#entries[index]
     }
     prefetch(hashes: Int32Array, count: number): number {
       const slots = this.#slots

@@ -1,19 +1,20 @@
 /** Keyed state in the slot's heap (Flink: HeapKeyedStateBackend): a table a state, timers, and incremental snapshots of all of them. */
 import { FlottError } from '#core/errors.js'
 import type { Key } from '#core/functions/functions.js'
-import type { StateDescriptor, ValueStateSpec } from '#core/state/state.js'
+import type { StateDescriptor, StateOptions, ValueStateSpec } from '#core/state/state.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import { BlockKind } from './chunk-format.js'
 import { HeapListState, HeapMapState } from './collection-states.js'
 import { CurrentKey } from './current-key.js'
-import { entryTableClass } from './entry-table.js'
+import { type EntryTable, entryTableClass } from './entry-table.js'
 import type { KeyedSnapshot, KeyedStateBackend, KeyedStateBackendOptions } from './keyed-state-backend.js'
 import { HeapKeyedTimers } from './keyed-timers.js'
 import { numberTableClass } from './number-table.js'
 import { RestoredStates } from './restored-states.js'
 import { SnapshotHistory } from './snapshot-history.js'
 import { SnapshotWalk } from './snapshot-walk.js'
-import { NamespacedTables, NO_WINDOW, SingleTable, type TableFamily } from './table-family.js'
+import { NamespacedTables, SingleTable, type TableFamily } from './table-family.js'
+import { TIMES_OF, TimeToLive, TtlListState, TtlMapState, TtlValueState } from './time-to-live.js'
 import { TimerQueue } from './timers.js'
 import { entryValueState, numberValueState } from './value-state.js'
 import type { VersionedTable, Versions } from './versioned-table.js'
@@ -187,21 +188,41 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     const { name, kind } = descriptor
     if (name.startsWith(INTERNAL)) throw new FlottError('INVALID_ARGUMENT', `a state's name can not begin with '${INTERNAL}': '${name}'`)
     const spec = descriptor as ValueStateSpec<unknown>
-    if (spec.options.ttl !== undefined)
-      throw new FlottError('INVALID_ARGUMENT', `state '${name}': ttl is not supported by this state backend`)
+    if (spec.options.ttl !== undefined) return this.#declareWithTtl(spec, spec.options.ttl)
+    if (kind !== 'value') return this.#collection(descriptor, this.#entryTable(name, kind))
     const stateId = this.#stateId(name)
-    const add = <T extends Prefetchable>(table: T): T => {
-      this.#prefetched.push(table)
-      this.#add(new SingleTable({ name, kind }, table))
-      return table
-    }
-    if (kind === 'value' && typeof spec.initial() === 'number')
-      return numberValueState(stateId, spec, add(new (numberTableClass(stateId))(this.#versions)), this.#current)
-    const table = new (entryTableClass(stateId))(this.#versions)
-    if (kind === 'value') return entryValueState(stateId, spec, add(table), this.#current)
-    if (kind === 'list') return new HeapListState(add(table), this.#current)
-    if (kind === 'map') return new HeapMapState(add(table), this.#current)
-    throw new FlottError('INVALID_ARGUMENT', `state '${name}' has the unknown kind '${kind}'`)
+    if (typeof spec.initial() !== 'number') return entryValueState(stateId, spec, this.#entryTable(name, kind), this.#current)
+    const table = new (numberTableClass(stateId))(this.#versions)
+    this.#addTable(name, kind, table)
+    return numberValueState(stateId, spec, table, this.#current)
+  }
+  /** The stored parts carry their times, so the kind is another one. */
+  #declareWithTtl(spec: ValueStateSpec<unknown>, options: NonNullable<StateOptions<unknown>['ttl']>): unknown {
+    const { name, kind } = spec as StateDescriptor<unknown>
+    const timesOf = TIMES_OF[kind]
+    if (timesOf === undefined) throw unknownKind(spec)
+    const table = this.#entryTable(name, `${kind} with ttl`)
+    const isEventTime = typeof options === 'object' && options.timeDomain === 'event-time'
+    const now = isEventTime ? () => this.timers.watermark : () => this.options.clock.now()
+    const ttl = new TimeToLive(name, options, now, table, this.#current, timesOf)
+    if (kind === 'list') return new TtlListState(new HeapListState(table, this.#current), ttl)
+    if (kind === 'map') return new TtlMapState(new HeapMapState(table, this.#current), ttl)
+    const stored = { ...spec, initial: () => undefined }
+    return new TtlValueState(entryValueState(this.#stateId(name), stored, table, this.#current), spec, ttl)
+  }
+  #collection(descriptor: StateDescriptor<unknown>, table: EntryTable): unknown {
+    if (descriptor.kind === 'list') return new HeapListState(table, this.#current)
+    if (descriptor.kind === 'map') return new HeapMapState(table, this.#current)
+    throw unknownKind(descriptor)
+  }
+  #entryTable(name: string, kind: string): EntryTable {
+    const table = new (entryTableClass(this.#stateId(name)))(this.#versions)
+    this.#addTable(name, kind, table)
+    return table
+  }
+  #addTable(name: string, kind: string, table: Prefetchable): void {
+    this.#prefetched.push(table)
+    this.#add(new SingleTable({ name, kind }, table))
   }
   /** Whose copies of the hot classes a state uses. */
   #stateId(name: string): string {
@@ -231,4 +252,6 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   }
 }
 
-export { NO_WINDOW }
+function unknownKind({ name, kind }: StateDescriptor<unknown>): FlottError {
+  return new FlottError('INVALID_ARGUMENT', `state '${name}' has the unknown kind '${kind}'`)
+}

@@ -12,6 +12,8 @@ export interface KeyContext {
 
 /** Both time domains for the current key. Windows' timers have a namespace. */
 export class HeapKeyedTimers implements KeyedTimers {
+  watermark = -Infinity
+
   constructor(
     private readonly context: KeyContext,
     private readonly eventTime: TimerQueue,
@@ -30,6 +32,7 @@ export class HeapKeyedTimers implements KeyedTimers {
     this.processingTime.delete(this.context.currentKey, this.context.currentKeyHash, timestamp, namespace)
   }
   advanceWatermark(watermark: number, fire: TimerCallback): void {
+    this.watermark = watermark
     this.#advance(this.eventTime, 'event-time', watermark, fire)
   }
   advanceProcessingTime(now: number, fire: TimerCallback): void {

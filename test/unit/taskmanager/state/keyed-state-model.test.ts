@@ -245,7 +245,7 @@ async function settleSome(random: Random, clock: TurnClock) {
 
 test('every completed checkpoint restores what there was at its barrier', async (t) => {
   let deltas = 0
-  for (let seed = 1; seed <= 24; seed++) {
+  for (let seed = 1; seed <= 14; seed++) {
     const { keys, chunks, completed } = await history(seed, seed % 12 === 0 ? 1_500 : 60)
     for (const { id, refs, oracle } of completed) {
       const restored = await restoredBackend(chunks, refs)
@@ -255,7 +255,7 @@ test('every completed checkpoint restores what there was at its barrier', async 
     const last = completed.at(-1)
     if (last) await splitRestoresAll(t, keys, chunks, last.refs, last.oracle)
   }
-  t.true(deltas > 20, `${deltas} of them were deltas`)
+  t.true(deltas > 12, `${deltas} of them were deltas`)
 })
 
 /** The comparison of ava also explains, which takes its time. */
