@@ -155,6 +155,7 @@ export const ERRORS = {
     http: 400,
     doc: 'A record holds what can not be sent: a function, a symbol, a class instance with private state.',
   },
+  RECORD_TOO_LARGE: { outcome: 'not-applied', retry: false, http: 413, doc: 'A record takes more than 128 MiB to send.' },
   RECORD_TYPE_MISMATCH: { outcome: 'not-applied', retry: false, http: 400, doc: 'A record does not match its declared type.' },
   ASYNC_TIMEOUT: { outcome: 'unknown', retry: false, http: 500, doc: 'An asynchronous call took longer than its timeout.' },
   // Tasks and checkpoints.

@@ -47,13 +47,17 @@ function hashOther(key: Key): number {
   if (typeof key === 'boolean') return fmix32(key ? 1231 : 1237)
   if (typeof key === 'bigint') return hashBigint(key)
   if (!Array.isArray(key)) throw unsupported(key === null ? 'null' : typeof key)
-  let h = 1
-  for (let i = 0; i < key.length; i++) {
-    const part: unknown = key[i]
-    if (Array.isArray(part)) throw unsupported('a tuple within a tuple')
-    h = (Math.imul(h, 31) + keyHash(part as Key)) | 0
-  }
+  let h = TUPLE_START
+  for (let i = 0; i < key.length; i++) h = hashTupleNext(h, key[i])
   return fmix32(h)
+}
+
+/** The hash of a tuple step by step, for code that does not make the tuple: start, next for each part, fmix32 at the end. */
+export const TUPLE_START = 1
+export function hashTupleNext(hash: number, part: unknown): number {
+  if (typeof part === 'string') return (Math.imul(hash, 31) + hashString(part)) | 0
+  if (Array.isArray(part)) throw unsupported('a tuple within a tuple')
+  return (Math.imul(hash, 31) + keyHash(part as Key)) | 0
 }
 
 function hashBigint(value: bigint): number {
@@ -62,7 +66,7 @@ function hashBigint(value: bigint): number {
 }
 
 /** The finalizer of MurmurHash3: every input bit reaches every output bit. */
-function fmix32(hash: number): number {
+export function fmix32(hash: number): number {
   let h = hash
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)

@@ -3,13 +3,3 @@
  * on 8 bytes, integers are little-endian. Only the two ends of a channel look inside; rings and network move bytes.
  */
 export const FrameKind = { Records: 1, Event: 2, Schema: 3, Fragment: 4 } as const
-
-/** Where bytes are read or written: `at` counts from the start of `bytes`, and `view` covers the same memory. */
-export interface FrameSpace {
-  readonly bytes: Buffer
-  readonly view: DataView
-}
-
-export function frameSpace(memory: ArrayBuffer | SharedArrayBuffer): FrameSpace {
-  return { bytes: Buffer.from(memory), view: new DataView(memory) }
-}

@@ -15,12 +15,20 @@ export interface ExchangeOptions {
   readonly recordBytesMax?: number
 }
 export const RECORD_BYTES_MAX = 128 * 1024 * 1024
+/** What stands around the record in a frame; a frame of many records that turned out to need fragments is not larger, either. */
+const FRAME_MARGIN_BYTES = 1024 * 1024
 
 /** One a slot worker. The ends of a channel within the slot find each other here, whichever is made first. */
 export class SlotExchangeFactory implements ExchangeFactory {
   readonly #local = new Map<string, LocalChannel>()
 
-  constructor(private readonly options: ExchangeOptions) {}
+  readonly #random: Random
+  readonly #recordBytesMax: number
+
+  constructor({ random, recordBytesMax = RECORD_BYTES_MAX }: ExchangeOptions) {
+    this.#random = random
+    this.#recordBytesMax = recordBytesMax
+  }
 
   inputGate(spec: InputGateSpec): InputGate {
     const channels: InputChannel[] = []
@@ -41,10 +49,10 @@ export class SlotExchangeFactory implements ExchangeFactory {
       channel.attachProducer(pressure)
       return channel
     })
-    return new GeneratedResultPartition(spec, channels, pressure, this.options.random)
+    return new GeneratedResultPartition(spec, channels, pressure, this.#random, this.#recordBytesMax)
   }
   #reader(descriptor: ChannelDescriptor, ring: SharedArrayBuffer): RingChannelReader {
-    return new RingChannelReader(new RingConsumer(ring, bellOf(descriptor)), this.options.recordBytesMax ?? RECORD_BYTES_MAX)
+    return new RingChannelReader(new RingConsumer(ring, bellOf(descriptor)), this.#recordBytesMax + FRAME_MARGIN_BYTES)
   }
   #localChannel(descriptor: ChannelDescriptor): LocalChannel {
     const key = keyOf(descriptor)

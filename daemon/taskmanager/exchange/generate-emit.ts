@@ -4,7 +4,7 @@
  */
 
 import type { KeySelector } from '#core/functions/operator-definition.js'
-import { hashString, keyHash } from '#core/serialization/key-hash.js'
+import { fmix32, hashString, hashTupleNext, keyHash, TUPLE_START } from '#core/serialization/key-hash.js'
 import type { Partitioner } from '#protocol/graph/job-graph.js'
 import { Encoded, type RecordEncoder } from './codec/generate-encoder.js'
 import { LOCAL_BATCH_RECORDS, type LocalChannel } from './local-channel.js'
@@ -40,8 +40,8 @@ export function generateEmit(target: EmitTarget, partitioner: Partitioner, key: 
       ${choose(partitioner, key, channels.length)}
       ${send(channels, partitioner === 'broadcast')}
     }`
-  const parameters = ['target', 'encode', 'select', 'hashString', 'keyHash']
-  return new Function(...parameters, source)(target, encode, select, hashString, keyHash) as Emit
+  const parameters = ['target', 'encode', 'select', 'hashString', 'keyHash', 'hashTupleNext', 'fmix32']
+  return new Function(...parameters, source)(target, encode, select, hashString, keyHash, hashTupleNext, fmix32) as Emit
 }
 
 /** Statements that define `hash`, and `index` except for broadcast. */
@@ -65,9 +65,8 @@ function choose(partitioner: Partitioner, key: KeySelector | undefined, channels
 function hash(key: KeySelector | undefined): string {
   if (!key) throw new Error('an edge partitioned by hash has no key')
   if ('fields' in key) {
-    // As keyHash of the tuple, which is not made.
-    const tuple = `keyHash([${key.fields.map((field) => `value[${JSON.stringify(field)}]`).join(', ')}])`
-    return `const hash = ${tuple}`
+    const parts = key.fields.map((field) => `h = hashTupleNext(h, value[${JSON.stringify(field)}])`)
+    return `let h = ${TUPLE_START}\n${parts.join('\n')}\nconst hash = fmix32(h)` // As keyHash of the tuple, which is not made.
   }
   const part = 'field' in key ? `value[${JSON.stringify(key.field)}]` : 'select(value)'
   return `const key = ${part}\nconst hash = typeof key === 'string' ? hashString(key) : keyHash(key)`

@@ -37,6 +37,7 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
     readonly channels: readonly OutputChannel[],
     private readonly pressure: Pressure,
     private readonly random: Random,
+    private readonly recordBytesMax: number,
   ) {
     const { edge, consumers, maxParallelism } = spec
     if (channels.length === 0) throw new Error(`edge ${edge.id} has no channel`)
@@ -71,6 +72,8 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
     // Refuses what can not be sent before anything of the record is written.
     this.#general.reset()
     this.#general.write(value)
+    if (this.#general.length > this.recordBytesMax)
+      throw new FlottError('RECORD_TOO_LARGE', `a record of ${this.#general.length} bytes, where ${this.recordBytesMax} can be sent`)
     if (channel.room === 0 || !(channel.timestamps || Number.isNaN(timestamp))) this.#openFrame(channel, timestamp)
     channel.writeGeneral(this.#general, hash, timestamp)
     if (encoded === Encoded.Misfit) this.#learn(value)
@@ -96,10 +99,14 @@ export class GeneratedResultPartition implements ResultPartition, EmitTarget {
   }
 
   broadcastEvent(event: StreamEvent): void {
-    const frame = encodeEventFrame(event)
+    let frame: Buffer | undefined
     for (const channel of this.channels) {
-      if (channel.isLocal) channel.sendEvent(event)
-      else channel.send(frame)
+      if (channel.isLocal) {
+        channel.sendEvent(event)
+        continue
+      }
+      frame ??= encodeEventFrame(event)
+      channel.send(frame)
     }
   }
   flush(): void {
