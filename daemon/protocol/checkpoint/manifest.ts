@@ -43,6 +43,8 @@ export interface SubtaskState {
   /** Operator state, splits, committables, watermarks: encoded by the operator, at most 16 KiB; larger ones become `operatorChunk`. */
   readonly inline?: Uint8Array
   readonly operatorChunk?: ChunkRef
+  /** Every subtask needs the operator state of all (union redistribution), also at unchanged parallelism. */
+  readonly union?: true
 }
 
 export interface ChunkRef {

@@ -50,7 +50,7 @@ export interface TaskRestore {
   readonly checkpointId: number
   /**
    * For each operator id the states of all earlier subtasks whose key groups or operator state this subtask needs
-   * (at unchanged parallelism: exactly its own). The task picks its key groups out of them.
+   * (at unchanged parallelism: exactly its own, and of the others what is marked `union`). The task picks its key groups out of them.
    */
   readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
   /** Parallelism of the vertex when the checkpoint was taken. */

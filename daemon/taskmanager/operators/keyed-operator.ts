@@ -62,6 +62,7 @@ export abstract class KeyedOperator extends AbstractOperator {
     return {
       keyed: chunks,
       ...(own.operator === undefined ? {} : { operator: own.operator }),
+      ...(own.union ? { union: true } : {}),
       checkpointedBytes: checkpointedBytes + own.checkpointedBytes,
       stateBytes: stateBytes + own.stateBytes,
     }

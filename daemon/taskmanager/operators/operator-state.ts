@@ -67,6 +67,7 @@ type Encoded = Readonly<Record<string, readonly unknown[]>>
 
 export class OperatorState {
   readonly #lists = new Map<string, MemoryListState>()
+  #hasUnion = false
 
   list(declared: DeclaredOperatorState): ListState<unknown> {
     let list = this.#lists.get(declared.descriptor.name)
@@ -82,6 +83,7 @@ export class OperatorState {
     declared: readonly DeclaredOperatorState[],
   ): void {
     for (const state of declared) {
+      if (state.redistribution === 'union') this.#hasUnion = true
       const lists = values.map(({ subtaskIndex, value }) => ({ subtaskIndex, items: value[state.descriptor.name] ?? [] }))
       this.list(state).update(state.redistribution === 'union' ? lists.flatMap((l) => l.items) : redistribute(ctx, lists))
     }
@@ -89,8 +91,9 @@ export class OperatorState {
   get isEmpty(): boolean {
     return this.#lists.size === 0
   }
-  /** Plain data, still shared with the lists: encode it before anything else runs. */
-  toValue(): Encoded {
-    return Object.fromEntries([...this.#lists].map(([name, list]) => [name, list.items]))
+  /** Fixed when it returns. */
+  snapshot(): OperatorSnapshotResult {
+    const value: Encoded = Object.fromEntries([...this.#lists].map(([name, list]) => [name, list.items]))
+    return { ...encodedResult(value), ...(this.#hasUnion ? { union: true } : {}) }
   }
 }

@@ -57,6 +57,8 @@ export interface OperatorSnapshotResult {
   readonly keyed?: readonly ChunkRef[]
   /** Encoded operator state; the task puts it inline or into a chunk by its size. */
   readonly operator?: Uint8Array
+  /** The operator bytes are needed by all subtasks (union redistribution). */
+  readonly union?: true
   readonly checkpointedBytes: number
   readonly stateBytes: number
 }

@@ -6,7 +6,7 @@ import type { RichFunction } from '#core/functions/functions.js'
 import type { KeyedStateBackend } from '../state/keyed-state-backend.js'
 import { NOTHING } from './abstract-operator.js'
 import type { OperatorContext, OperatorSnapshotResult } from './operator.js'
-import { encodedResult, OperatorState, restoredValues } from './operator-state.js'
+import { OperatorState, restoredValues } from './operator-state.js'
 
 export class UserFunction {
   readonly #state = new OperatorState()
@@ -37,7 +37,7 @@ export class UserFunction {
   /** Lets the function write to its operator state, then fixes that state. */
   snapshot(checkpointId: number): OperatorSnapshotResult {
     this.#f.snapshotState?.(checkpointId)
-    return this.#state.isEmpty ? NOTHING : encodedResult(this.#state.toValue())
+    return this.#state.isEmpty ? NOTHING : this.#state.snapshot()
   }
   notifyCheckpointComplete(checkpointId: number): void {
     this.#f.notifyCheckpointComplete?.(checkpointId)

@@ -20,7 +20,8 @@ export async function uploadSnapshot(
   operatorId: string,
   result: OperatorSnapshotResult,
 ): Promise<SubtaskState> {
-  const state: SubtaskState = { subtaskIndex: target.subtaskIndex, keyed: result.keyed ?? [] }
+  const union = result.union ? { union: true as const } : {}
+  const state: SubtaskState = { subtaskIndex: target.subtaskIndex, keyed: result.keyed ?? [], ...union }
   const { operator } = result
   if (operator === undefined) return state
   if (operator.length <= INLINE_BYTES_MAX) return { ...state, inline: operator }

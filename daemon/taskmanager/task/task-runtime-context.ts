@@ -1,6 +1,7 @@
 import type { Accumulator, AccumulatorSpec } from '#core/functions/accumulator.js'
 import type { Counter, RuntimeContext } from '#core/functions/runtime-context.js'
 import type { Logger } from '#core/logger.js'
+import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
 import type { AccumulatorSnapshot } from '#protocol/gateways/task-executor-gateway.js'
 
 class PlainCounter implements Counter {
@@ -55,9 +56,11 @@ export class TaskRuntimeContext implements RuntimeContext {
       },
     }
   }
-  /** Not the results but what `merge` takes: subtasks are added up elsewhere. */
+  /** Intermediate values, copied: subtasks are added up elsewhere by the aggregate's `merge`, and the client applies `getResult`. */
   accumulators(): Readonly<Record<string, AccumulatorSnapshot>> {
-    return Object.fromEntries([...this.#accumulators].map(([name, { value }]) => [name, { kind: accumulatorKind(value), value }]))
+    return Object.fromEntries(
+      [...this.#accumulators].map(([name, { value }]) => [name, { kind: 'custom', value: decodeValue(encodeValue(value)) }]),
+    )
   }
   userMetrics(): Readonly<Record<string, number>> {
     const counters = [...this.#counters].map(([name, counter]): [string, number] => [name, counter.count])
@@ -73,16 +76,6 @@ function readGauge(read: () => number): number {
   } catch {
     return Number.NaN
   }
-}
-
-const KINDS: Readonly<Record<string, AccumulatorSnapshot['kind']>> = { n: 'count', sum: 'sum', min: 'min', max: 'max' }
-
-/** By the shape that core/functions/aggregates.ts gives an accumulator. */
-export function accumulatorKind(value: unknown): AccumulatorSnapshot['kind'] {
-  if (Array.isArray(value)) return 'list'
-  if (typeof value !== 'object' || value === null) return 'custom'
-  const names = Object.keys(value)
-  return (names.length === 1 && Object.hasOwn(KINDS, names[0]!) ? KINDS[names[0]!] : undefined) ?? 'custom'
 }
 
 /** pipeline.global-job-parameters: 'key:value,key:value'. */

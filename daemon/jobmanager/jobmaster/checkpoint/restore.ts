@@ -4,7 +4,8 @@ import type { CheckpointManifest, SubtaskState, VertexManifest } from '#protocol
 import type { TaskRestore } from '#protocol/graph/deployment.js'
 
 /**
- * What a subtask has to restore, operator by operator. At the parallelism of the checkpoint it is its own state. At another one each
+ * What a subtask has to restore, operator by operator. At the parallelism of the checkpoint it is its own state (and, of union
+ * lists, that of all). At another one each
  * operator gets the keyed chunks that may hold its key groups, and the operator state of all earlier subtasks: how that is redistributed
  * (split, union, by split id) only the operator knows.
  */
@@ -19,12 +20,15 @@ export function restoreOf(
   const operators: Record<string, readonly SubtaskState[]> = {}
   for (const operatorId of vertex.operatorIds) {
     const states = vertex.subtasks.flatMap((subtask) => subtask.operators[operatorId] ?? [])
-    const needed = parallelism === vertex.parallelism ? states.filter((s) => s.subtaskIndex === subtaskIndex) : redistribute(states)
+    const needed = parallelism === vertex.parallelism ? own(states) : redistribute(states)
     if (needed.length > 0) operators[operatorId] = needed
   }
   if (Object.keys(operators).length === 0) return undefined
   return { checkpointId: manifest.checkpointId, operators, parallelism: vertex.parallelism }
 
+  function own(states: readonly SubtaskState[]): readonly SubtaskState[] {
+    return states.flatMap((s) => (s.subtaskIndex === subtaskIndex ? [s] : s.union ? [{ ...s, keyed: [] }] : []))
+  }
   function redistribute(states: readonly SubtaskState[]): readonly SubtaskState[] {
     const { start: first, end: last } = keyGroups(vertex!, subtaskIndex, parallelism)
     return states.flatMap((state) => {
