@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -50,7 +50,9 @@ async function jobManager() {
 
 function taskManager(settings: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const { NODE_OPTIONS: _, ...inherited } = process.env
-  const args = [main, ...settings.flatMap((setting) => ['-D', setting])]
+  const confDir = mkdtempSync(join(tmpdir(), 'flott-conf-'))
+  writeFileSync(join(confDir, 'config.yaml'), '')
+  const args = [main, '--configDir', confDir, ...settings.flatMap((setting) => ['-D', setting])]
   const child: ChildProcess = spawn(process.execPath, args, { env: { ...inherited, ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr!.on('data', (bytes: Buffer) => {
