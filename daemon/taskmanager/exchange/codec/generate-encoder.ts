@@ -25,12 +25,56 @@ export const Encoded = { Misfit: 0, Written: 1, NoRoom: 2 } as const
 export type RecordEncoder = (target: RowTarget, value: unknown, hash: number, timestamp: number) => 0 | 1 | 2
 
 export function generateEncoder(schema: RecordSchema, hashes: boolean): RecordEncoder {
-  const variants = schema.map((variant, i) => new EncoderSource(hashes).compile(variant, i))
-  if (variants.length === 0) return () => Encoded.Misfit
-  const names = variants.map((_, i) => `e${i}`)
-  const tries = names.map((name) => `r = ${name}(w, v, hash, ts); if (r !== ${Encoded.Misfit}) return r`)
-  const all = variants.length === 1 ? 'return e0' : `return function encode(w, v, hash, ts) { let r; ${tries.join('\n')}\nreturn 0 }`
-  return new Function(...names, all)(...variants) as RecordEncoder
+  if (schema.length === 0) return () => Encoded.Misfit
+  const dispatched = schema.length > 1 ? objectVariants(schema) : []
+  const variants = schema.map((variant, i) => new EncoderSource(hashes).compile(variant, i, dispatched.includes(i)))
+  if (variants.length === 1) return variants[0]!
+  const others = variants.flatMap((_, i) => (dispatched.includes(i) ? [] : [attempt(i)]))
+  const source = `
+    const objectPrototype = Object.prototype
+    return function encode(w, v, hash, ts) {
+      let r = ${Encoded.Misfit}
+      ${dispatched.length > 0 ? dispatchByShape(schema, dispatched) : ''}
+      ${others.join('\n')}
+      return ${Encoded.Misfit}
+    }`
+  return new Function(...variants.map((_, i) => `e${i}`), source)(...variants) as RecordEncoder
+}
+
+function attempt(variant: number): string {
+  return `r = e${variant}(w, v, hash, ts); if (r !== ${Encoded.Misfit}) return r`
+}
+
+/** Indexes of the variants that are told apart by their names. */
+function objectVariants(schema: RecordSchema): number[] {
+  return schema.flatMap((variant, i) => (variant.kind === 'object' && !variant.nullable ? [i] : []))
+}
+
+/** One walk over the record's names, through a tree of the variants' names, in place of one walk for each variant. */
+function dispatchByShape(schema: RecordSchema, variants: readonly number[]): string {
+  const steps: Map<string, number>[] = [new Map()]
+  const ends = new Map<number, number[]>()
+  for (const variant of variants) {
+    const { names } = schema[variant] as Field & { kind: 'object' }
+    let state = 0
+    for (const name of names) {
+      const next = steps[state]!.get(name) ?? steps.push(new Map()) - 1
+      steps[state]!.set(name, next)
+      state = next
+    }
+    ends.set(state, [...(ends.get(state) ?? []), variant])
+  }
+  const cases = steps.map((step, state) => {
+    const choices = [...step].map(([name, next]) => `k === ${JSON.stringify(name)} ? ${next} : `)
+    return `case ${state}: s = ${choices.join('')}-1; break`
+  })
+  const found = [...ends].map(([state, fitting]) => `case ${state}: ${fitting.map(attempt).join('\n')}\nbreak`)
+  return `
+    if (typeof v === 'object' && v !== null && v.__proto__ === objectPrototype) {
+      let s = 0
+      for (const k in v) { switch (s) { ${cases.join('\n')} } }
+      switch (s) { ${found.join('\n')} }
+    }`
 }
 
 /** The record's part as a general value; where it can not be sent, the error names the path from the record. */
@@ -58,8 +102,10 @@ class EncoderSource {
 
   constructor(private readonly hashes: boolean) {}
 
-  compile(variant: Field, index: number): RecordEncoder {
-    this.#check(variant, 'v', true)
+  /** `isShapeKnown`: it is called for plain objects with the variant's names only. */
+  compile(variant: Field, index: number, isShapeKnown: boolean): RecordEncoder {
+    if (isShapeKnown && variant.kind === 'object') this.#checkFields(variant, 'v', true)
+    else this.#check(variant, 'v', true)
     this.#write(variant, 'v')
     this.#moveAt()
     const head = this.hashes ? 5 : 1
@@ -151,6 +197,9 @@ class EncoderSource {
       `for (const ${k} in ${x}) { switch (${i}++) { ${cases.join('\n')}\ndefault: return 0 } }`,
       `if (${i} !== ${field.names.length}) return 0`,
     )
+    this.#checkFields(field, x, fixed)
+  }
+  #checkFields(field: Field & { kind: 'object' }, x: string, fixed: boolean): void {
     field.names.forEach((name, index) => {
       const value = this.#name()
       this.#checks.push(`const ${value} = ${x}[${JSON.stringify(name)}]`)
