@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { FlottError } from '#core/errors.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import type { CommitRequest, Committer, CommittingWriter, TwoPhaseSink } from '#core/functions/sink.js'
+import { stableId } from '#core/ids.js'
 import { type Format, type LineFormat, lineFormat } from './formats.js'
 
 const BUFFER_CHARS = 64 * 1024
@@ -49,8 +50,9 @@ class PartWriter<T> implements CommittingWriter<T, PendingPart> {
     private readonly format: LineFormat<T>,
     ctx: RuntimeContext,
   ) {
-    const { attemptId } = ctx.taskInfo
-    this.#prefix = `part-${ctx.jobInfo.jobId.slice(0, 12)}-${attemptId}`
+    const { indexOfThisSubtask, attemptNumber, attemptId } = ctx.taskInfo
+    // The numbers are for people; what tells attempts of all jobs apart is long.
+    this.#prefix = `part-${indexOfThisSubtask}-${attemptNumber}-${stableId(attemptId).slice(0, 16)}`
     const numbers = partNumbers.get(this.#key) ?? { next: 0, writers: 0 }
     partNumbers.set(this.#key, numbers)
     numbers.writers++
