@@ -1,7 +1,7 @@
 import type { Source, SourceReader, SourceReaderContext, SourceSplit } from '#core/functions/source.js'
 
 export interface ListSplit extends SourceSplit {
-  readonly from: number
+  from: number
   readonly to: number
 }
 
@@ -42,9 +42,9 @@ class ListReader implements SourceReader<unknown, ListSplit> {
         continue
       }
       if (gate && split.from >= gate.limit) return 'nothing-available'
-      this.#splits[0] = { ...split, from: split.from + 1 }
-      if (timestamp) out.collect(record(split.from), timestamp(split.from))
-      else out.collect(record(split.from))
+      const position = split.from++
+      if (timestamp) out.collect(record(position), timestamp(position))
+      else out.collect(record(position))
     }
     return 'more-available'
   }
@@ -55,12 +55,12 @@ class ListReader implements SourceReader<unknown, ListSplit> {
     })
   }
   addSplits(splits: readonly ListSplit[]): void {
-    this.#splits.push(...splits)
+    for (const split of splits) this.#splits.push({ ...split })
   }
   notifyNoMoreSplits(): void {
     this.#noMore = true
   }
   snapshotState(): readonly ListSplit[] {
-    return [...this.#splits]
+    return this.#splits.map((split) => ({ ...split }))
   }
 }

@@ -1,5 +1,6 @@
 import type { RollingAggregateDefinition } from '#core/functions/operator-definition.js'
 import { valueState } from '#core/state/state.js'
+import { generate } from './generated-function.js'
 import { type Handle, KeyedOperator } from './keyed-operator.js'
 import type { OperatorContext } from './operator.js'
 import { generateReduce } from './reduce.js'
@@ -14,18 +15,17 @@ const aggregated = valueState<unknown>('aggregated')
  * equals (Flink: SumAggregator, ComparableAggregator).
  */
 export function rollingFold(aggregate: RollingAggregateDefinition['aggregate'], field: string): Fold {
-  switch (aggregate) {
-    case 'sum':
-      return (a, b) => ({ ...a, [field]: a[field]! + b[field]! })
-    case 'min':
-      return (a, b) => (b[field]! < a[field]! ? { ...a, [field]: b[field]! } : a)
-    case 'max':
-      return (a, b) => (b[field]! > a[field]! ? { ...a, [field]: b[field]! } : a)
-    case 'minBy':
-      return (a, b) => (b[field]! < a[field]! ? b : a)
-    case 'maxBy':
-      return (a, b) => (b[field]! > a[field]! ? b : a)
+  const name = JSON.stringify(field)
+  const [a, b] = [`a[${name}]`, `b[${name}]`]
+  // The name is part of the source: a copy with a field whose name is known is several times as fast.
+  const bodies = {
+    sum: `({ ...a, [${name}]: ${a} + ${b} })`,
+    min: `${b} < ${a} ? { ...a, [${name}]: ${b} } : a`,
+    max: `${b} > ${a} ? { ...a, [${name}]: ${b} } : a`,
+    minBy: `${b} < ${a} ? b : a`,
+    maxBy: `${b} > ${a} ? b : a`,
   }
+  return generate<Fold>({}, `return (a, b) => ${bodies[aggregate]}`)
 }
 
 /** keyBy(…).sum, min, max, minBy, maxBy: emits the aggregate so far with each record. */

@@ -14,6 +14,7 @@ import { FinalCheckpoint } from './final-checkpoint.js'
 import { SubtaskCheckpointer } from './subtask-checkpointer.js'
 import type { TaskEnvironment, TaskSpec } from './task-environment.js'
 import { openTaskIo, type TaskIo } from './task-io.js'
+import { TaskOutputs } from './task-outputs.js'
 import { TaskTimes, type TurnOutcome } from './task-times.js'
 import { WatermarkValve } from './watermark-valve.js'
 
@@ -35,6 +36,7 @@ export type TriggerMessage = {
 export class StreamTask {
   #state: ExecutionState = 'DEPLOYING'
   #io: TaskIo | undefined
+  #outputs = new TaskOutputs([], 0)
   #aligner!: BarrierAligner
   #valve!: WatermarkValve
   #checkpointer!: SubtaskCheckpointer
@@ -50,9 +52,6 @@ export class StreamTask {
   #drain = true
   #input: 'open' | 'ending' | 'ended' | 'closing' = 'open'
   #numRecordsIn = 0
-  #flushedRecords = 0
-  #flushDue: number | undefined
-  readonly #flushMs: number
 
   constructor(
     private readonly env: TaskEnvironment,
@@ -60,7 +59,6 @@ export class StreamTask {
   ) {
     this.#times = new TaskTimes(env.clock.monotonicMs())
     this.#final = new FinalCheckpoint(this.#checkpointing)
-    this.#flushMs = spec.config['execution.buffer-timeout.interval']
   }
   get attemptId(): string {
     return this.spec.task.descriptor.attemptId
@@ -78,7 +76,9 @@ export class StreamTask {
   /** Links both ends of the exchange; to be done for all tasks of a deployment before any of them starts. */
   connect(): void {
     this.#io = openTaskIo(this.env, this.spec, this.#site, this.#services())
-    const { gate } = this.#io
+    const { gate, layout } = this.#io
+    const partitions = layout.partitions.map((p) => p.partition)
+    this.#outputs = new TaskOutputs(partitions, this.spec.config['execution.buffer-timeout.interval'])
     const exactlyOnce = this.spec.config['execution.checkpointing.mode'] === 'EXACTLY_ONCE'
     this.#aligner = new BarrierAligner(gate?.channelCount ?? 0, exactlyOnce)
     this.#valve = new WatermarkValve(gate?.channelCount ?? 0)
@@ -153,7 +153,7 @@ export class StreamTask {
     return outcome === 'busy'
   }
   #turn(): TurnOutcome {
-    if (!this.#drainOutput()) return 'back-pressured'
+    if (!this.#outputs.drain()) return 'back-pressured'
     if (this.#input === 'closing') {
       this.#finish()
       return 'busy'
@@ -165,20 +165,11 @@ export class StreamTask {
       if (this.#trigger) worked = this.#beginTriggered()
       worked = (this.#io!.gate ? this.#pollGate() : this.#pollSource()) || worked
     }
-    this.#flushWhenDue(now)
-    return worked ? 'busy' : this.#isBackPressured ? 'back-pressured' : 'idle'
+    this.#outputs.flushWhenDue(now)
+    return worked ? 'busy' : this.#outputs.isBackPressured ? 'back-pressured' : 'idle'
   }
   get isSuspended(): boolean {
     return this.#suspended > 0
-  }
-  get #isBackPressured(): boolean {
-    for (const { partition } of this.#io!.layout.partitions) if (partition.isBackPressured) return true
-    return false
-  }
-  #drainOutput(): boolean {
-    let drained = true
-    for (const { partition } of this.#io!.layout.partitions) if (partition.isBackPressured && !partition.drain()) drained = false
-    return drained
   }
   get #canTakeInput(): boolean {
     return !this.isSuspended && this.#input !== 'closing' && !this.#io!.chain.holdsInput
@@ -186,7 +177,7 @@ export class StreamTask {
   /** Whether a turn would find work; asked before the slot goes to sleep. */
   get hasWork(): boolean {
     if (this.#state !== 'RUNNING') return false
-    if (this.#isBackPressured) return this.#drainOutput()
+    if (this.#outputs.isBackPressured) return this.#outputs.drain()
     if (this.#input === 'closing') return true
     if (!this.#canTakeInput) return false
     const { gate, chain } = this.#io!
@@ -196,10 +187,10 @@ export class StreamTask {
   }
   /** By the wall clock; undefined while only input can bring work. */
   get nextDue(): number | undefined {
-    if (this.#state !== 'RUNNING' || this.#isBackPressured) return undefined
+    if (this.#state !== 'RUNNING' || this.#outputs.isBackPressured) return undefined
     const timer = this.isSuspended || this.#input === 'closing' ? undefined : this.#io!.chain.nextProcessingTime
-    if (timer === undefined || this.#flushDue === undefined) return timer ?? this.#flushDue
-    return Math.min(timer, this.#flushDue)
+    if (timer === undefined || this.#outputs.flushDue === undefined) return timer ?? this.#outputs.flushDue
+    return Math.min(timer, this.#outputs.flushDue)
   }
   #fireTimers(now: number): void {
     const due = this.#io!.chain.nextProcessingTime
@@ -208,18 +199,6 @@ export class StreamTask {
     this.#io!.chain.processProcessingTime(now)
     this.#inOperators = false
   }
-  #flushWhenDue(now: number): void {
-    const { partitions } = this.#io!.layout
-    let sent = 0
-    for (const { partition } of partitions) sent += partition.numRecordsOut
-    if (sent === this.#flushedRecords) return
-    this.#flushDue ??= now + this.#flushMs
-    if (now < this.#flushDue) return
-    for (const { partition } of partitions) partition.flush()
-    this.#flushedRecords = sent
-    this.#flushDue = undefined
-  }
-
   // Input.
   #pollSource(): boolean {
     const { chain } = this.#io!
@@ -227,7 +206,7 @@ export class StreamTask {
     if (this.#input !== 'open' || this.#final.isStopping || !source.mayHaveInput) return false
     this.env.memory.reserve(0)
     this.#inOperators = true
-    const status = source.poll(POLLS_PER_TURN, SOURCE_TURN_MS, () => this.#isBackPressured || chain.holdsInput)
+    const status = source.poll(POLLS_PER_TURN, SOURCE_TURN_MS, () => this.#outputs.isBackPressured || chain.holdsInput)
     this.#inOperators = false
     if (status === 'nothing-available') source.awaitInput()
     else if (status === 'end-of-input') this.#endData(true)
@@ -238,7 +217,7 @@ export class StreamTask {
     const gate = this.#io!.gate!
     let worked = false
     for (let frames = 0; frames < FRAMES_PER_TURN; frames++) {
-      if (!this.#canTakeInput || this.#isBackPressured) break
+      if (!this.#canTakeInput || this.#outputs.isBackPressured) break
       const polled = gate.poll()
       if (!polled) break
       worked = true
@@ -280,7 +259,7 @@ export class StreamTask {
         this.#closeWhenDone()
         break
       case 'latency-marker':
-        for (const { partition } of this.#io!.layout.partitions) partition.broadcastEvent(event)
+        this.#outputs.broadcast(event)
     }
   }
   #advance(output: { watermark?: number; idle?: boolean }): void {
@@ -391,7 +370,7 @@ export class StreamTask {
         if (!this.isAlive) return
         this.#suspended--
         this.#input = 'ended'
-        for (const { partition } of this.#io!.layout.partitions) partition.broadcastEvent({ kind: 'end-of-data', drain })
+        this.#outputs.broadcast({ kind: 'end-of-data', drain })
         const isTriggered = this.#trigger !== undefined
         if (this.#final.dataEnded(drain, isTriggered) && !isTriggered)
           this.env.post({ kind: 'awaiting-final-checkpoint', attemptId: this.attemptId })
@@ -405,10 +384,7 @@ export class StreamTask {
   #closeWhenDone(): void {
     if (this.#input !== 'ended' || !this.#final.isReached) return
     if (this.#io!.gate && this.#endedChannels.size < this.#io!.gate.channelCount) return
-    for (const { partition } of this.#io!.layout.partitions) {
-      partition.broadcastEvent({ kind: 'end-of-partition' })
-      partition.flush()
-    }
+    this.#outputs.end()
     this.#input = 'closing'
     this.env.wake()
   }
@@ -464,7 +440,7 @@ export class StreamTask {
   }
   #closeExchange(): void {
     this.#io?.gate?.close()
-    for (const { partition } of this.#io?.layout.partitions ?? []) partition.close()
+    this.#outputs.close()
   }
 
   /** Who would be blamed now, for the slot's memory limit. */
@@ -477,13 +453,13 @@ export class StreamTask {
     return source ? { [this.#io!.layout.nodes[0]!.spec.id]: source.assignmentsReceived } : {}
   }
   metrics(): TaskMetrics {
-    const { layout, gate, chain, runtime } = this.#io!
-    const sum = (of: 'numRecordsOut' | 'numBytesOut') => layout.partitions.reduce((total, p) => total + p.partition[of], 0)
+    const { gate, chain, runtime } = this.#io!
+    this.#times.upTo(this.env.clock.monotonicMs())
     return {
       numRecordsIn: this.#numRecordsIn,
-      numRecordsOut: sum('numRecordsOut'),
+      numRecordsOut: this.#outputs.numRecordsOut,
       numBytesIn: gate?.numBytesIn ?? 0,
-      numBytesOut: sum('numBytesOut'),
+      numBytesOut: this.#outputs.numBytesOut,
       busyTimeMs: Math.round(this.#times.busyTimeMs),
       backPressuredTimeMs: Math.round(this.#times.backPressuredTimeMs),
       idleTimeMs: Math.round(this.#times.idleTimeMs),

@@ -18,6 +18,10 @@ export class TaskTimes {
     this.#since = end
     this.#state = outcome
   }
+  /** Counts the time until now, in the state that the last turn left. */
+  upTo(now: number): void {
+    this.turn(now, now, this.#state)
+  }
   #add(outcome: TurnOutcome, ms: number): void {
     if (outcome === 'busy') this.busyTimeMs += ms
     else if (outcome === 'idle') this.idleTimeMs += ms

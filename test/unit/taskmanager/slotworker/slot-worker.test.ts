@@ -176,3 +176,53 @@ test('a savepoint that drains is the final checkpoint', async (t) => {
   await job.untilFinished()
   t.deepEqual(collected(job), flat(expected(50)))
 })
+
+test('a sink that waits holds everything before it back, and nothing is lost', async (t) => {
+  let mapped = 0
+  const written: number[] = []
+  let release: (() => void) | undefined
+  const sink = {
+    createWriter: () => ({
+      write(n: number) {
+        written.push(n)
+        if (written.length > 1) return
+        return new Promise<void>((resolve) => {
+          release = resolve
+        })
+      },
+      flush() {},
+    }),
+  }
+  const f = (n: number) => {
+    mapped++
+    return n
+  }
+  const sketch = sketchJob(
+    [
+      {
+        name: 'source',
+        operators: [
+          { uid: 'numbers', kind: 'source', source: listSource({ recordsPerPoll: 10 }) },
+          { uid: 'counted', kind: 'map', f },
+        ],
+      },
+      { name: 'sink', operators: [{ uid: 'slow', kind: 'sink', sink: sink as never }] },
+    ],
+    [{ from: 'counted', to: 'slow', partitioner: 'rebalance' }],
+  )
+  const job = new SlotJob(sketch)
+  await job.untilRunning()
+  assign(job, 'numbers', 'source', 30_000)
+  await job.clock.advance(60_000)
+  t.deepEqual(written, [0])
+  t.true(mapped < 10_000, `${mapped} records were read`)
+  job.send({ kind: 'report-metrics' })
+  const metrics = job.heard('metrics').at(-1)!.tasks[job.attempts[0]!]!
+  t.true(metrics.backPressuredTimeMs > 50_000)
+  release!()
+  await job.untilFinished()
+  t.deepEqual(
+    written,
+    Array.from({ length: 30_000 }, (_, n) => n),
+  )
+})
