@@ -21,6 +21,7 @@ import type { RpcConnection, RpcNetwork } from '#rpc/rpc.js'
 
 const RETRY_MS_MIN = 50
 const RETRY_MS_MAX = 1_000
+const LEADERLESS_CHECK_MS = 1_000
 
 export interface LeaderConnectionOptions {
   readonly clock: Clock
@@ -28,10 +29,13 @@ export interface LeaderConnectionOptions {
   readonly logger: Logger
   readonly network: RpcNetwork
   readonly retrieval: LeaderRetrieval
+  readonly leaderlessTimeoutMs: number
   /** Made anew for each registration: it says what runs at that moment. */
   registration(): TaskManagerRegistration
   /** The leader took the registration. `takeover`: it is another one than the last time. */
   onRegistered(takeover: boolean): void
+  /** Neither leader nor ZooKeeper for `leaderlessTimeoutMs`; said again when that lasts. */
+  onLeaderless(silentMs: number): void
 }
 
 interface Registered {
@@ -48,16 +52,23 @@ export class LeaderConnection {
   /** Aborted when another leader is known, or this side stops. */
   #pursuit = new AbortController()
   #stopped = false
+  readonly #leadership: HeartbeatMonitor<void>
 
-  constructor(private readonly options: LeaderConnectionOptions) {}
+  constructor(private readonly options: LeaderConnectionOptions) {
+    const { clock, leaderlessTimeoutMs: timeoutMs } = options
+    this.#leadership = new HeartbeatMonitor({ clock, intervalMs: LEADERLESS_CHECK_MS, timeoutMs })
+  }
 
   start(): void {
     this.#unwatch = this.options.retrieval.watch((leader) => this.#leaderIs(leader))
+    this.#leadership.start()
+    this.#watchLeadership()
   }
   /** Says goodbye, when there is a leader to say it to. */
   async stop(cause: string): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
+    this.#leadership.stop()
     this.#unwatch?.()
     const { taskManagerId } = this.options.registration()
     await this.resourceManager?.disconnectTaskManager({ taskManagerId, cause }).catch((error: unknown) => {
@@ -150,6 +161,20 @@ export class LeaderConnection {
     this.#heartbeats = new HeartbeatMonitor({ clock, intervalMs: answer.heartbeatIntervalMs, timeoutMs: answer.heartbeatTimeoutMs })
     this.#heartbeats.start()
     this.#heartbeats.watch('leader', { onTimeout: (ms) => connection.close(`the leader was silent for ${Math.round(ms)} ms`) })
+  }
+  /** Either one is enough to go on: a connection says that the leader lives, ZooKeeper that it would say so if there were another. */
+  #watchLeadership(): void {
+    const { retrieval, onLeaderless } = this.options
+    const sighted = () => this.#registered !== undefined || (retrieval.connected ?? retrieval.current !== undefined)
+    this.#leadership.watch('leadership', {
+      request: async () => {
+        if (!sighted()) throw new FlottError('LEADER_UNKNOWN', 'neither leader nor ZooKeeper')
+      },
+      onTimeout: (silentMs) => {
+        this.#watchLeadership()
+        onLeaderless(silentMs)
+      },
+    })
   }
   #lost(connection: RpcConnection): void {
     if (this.#registered?.connection !== connection) return

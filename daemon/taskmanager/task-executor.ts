@@ -23,7 +23,6 @@ import {
 import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
-import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcNetwork } from '#rpc/rpc.js'
 import { createAttempt, isTerminal } from './attempt.js'
@@ -43,7 +42,6 @@ import { type TaskMessage, taskMessageOf } from './worker-messages.js'
 type Request<M extends keyof TaskExecutorGateway> = Parameters<TaskExecutorGateway[M]>[0]
 type Accepted = Promise<{ accepted: true }>
 const ACCEPTED = { accepted: true } as const
-const LEADERLESS_CHECK_MS = 1_000
 
 export interface TaskExecutorOptions {
   readonly taskManagerId: string
@@ -90,7 +88,6 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   readonly #leader: LeaderConnection
   readonly #chunks: ChunkTransfer
   readonly #artifacts: JobArtifacts | undefined
-  readonly #leadership: HeartbeatMonitor<void>
   #slots: TaskSlotTable
   #unregister: (() => void) | undefined
 
@@ -125,7 +122,9 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       logger,
       network: rpc,
       retrieval,
+      leaderlessTimeoutMs: options.leaderlessTimeoutMs,
       registration: () => this.#registration(),
+      onLeaderless: (silentMs) => this.#mailbox.run(() => this.#leaderless(silentMs)),
       onRegistered: (takeover) => {
         this.#mailbox.run(() => this.#reports.leaderChanged(takeover))
         options.onRegistered?.()
@@ -143,19 +142,15 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     }
     this.#chunks = new ChunkTransfer({ blobs, clock, leader })
     this.#artifacts = options.artifacts?.(() => leader()?.address)
-    this.#leadership = new HeartbeatMonitor({ clock, intervalMs: LEADERLESS_CHECK_MS, timeoutMs: options.leaderlessTimeoutMs })
   }
 
   async start(): Promise<void> {
     this.#workers.start()
     this.#unregister = this.options.rpc.endpoints.register(taskExecutorGateway, this)
     this.#leader.start()
-    this.#leadership.start()
-    this.#watchLeadership()
   }
   /** Says goodbye to the leader, then ends all tasks. */
   async stop(): Promise<void> {
-    this.#leadership.stop()
     await this.#leader.stop('the TaskManager stops')
     this.#unregister?.()
     this.#mailbox.close()
@@ -426,20 +421,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       logger.debug('slots not reported; the next heartbeat tells them', { error })
     })
   }
-  /** Neither leader nor ZooKeeper for too long: nobody can tell whether the tasks are still wanted, they end. */
-  #watchLeadership(): void {
-    const { retrieval } = this.options
-    const sighted = () => this.#leader.registeredWith !== undefined || (retrieval.connected ?? retrieval.current !== undefined)
-    this.#leadership.watch('leadership', {
-      request: async () => {
-        if (!sighted()) throw new FlottError('LEADER_UNKNOWN', 'neither leader nor ZooKeeper')
-      },
-      onTimeout: (silentMs) => {
-        this.#mailbox.run(() => this.#leaderless(silentMs))
-        this.#watchLeadership()
-      },
-    })
-  }
+  /** Nobody can tell whether the tasks are still wanted: they end. */
   #leaderless(silentMs: number): void {
     const cause = new FlottError('LEADER_UNKNOWN', `neither leader nor ZooKeeper for ${Math.round(silentMs)} ms`)
     for (const { allocationId } of this.#slots) if (allocationId !== undefined) this.#free(allocationId, cause)
