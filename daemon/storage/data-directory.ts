@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, mkdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '#core/clock.js'
 import { compareEpochs, type Epoch, formatEpoch, NO_EPOCH, parseEpoch } from '#core/epoch.js'
@@ -8,7 +8,7 @@ import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { allBlobs, encodeMetaKey } from './keys.js'
 import { LevelBlobStore } from './level-blob-store.js'
-import { isCorruption, type LevelDatabase, levelOnDisk, SYNC, storageError } from './level-database.js'
+import { claimDirectory, isCorruption, type LevelDatabase, levelOnDisk, SYNC, storageError } from './level-database.js'
 
 const DISK_ID = encodeMetaKey('disk-id')
 const CLUSTER_UUID = encodeMetaKey('cluster-uuid')
@@ -49,11 +49,21 @@ export interface DataDirectoryOptions {
 /** Opens or creates. DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE, STORAGE_FULL. A damaged one is kept aside, and a new one made. */
 export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
   await assertUsable(options.path)
+  const claim = claimDirectory(await realpath(options.path))
+  try {
+    return await openClaimed(options, claim.release)
+  } catch (error) {
+    claim.release()
+    throw error
+  }
+}
+
+async function openClaimed(options: DataDirectoryOptions, release: () => void): Promise<DataDirectory> {
   const level = join(options.path, 'level')
   const open = async () => {
     const db = (options.openLevel ?? levelOnDisk)(level)
     await db.open()
-    return overLevel(db).catch(async (error: unknown) => {
+    return overLevel(db, undefined, release).catch(async (error: unknown) => {
       await db.close()
       throw error
     })
@@ -77,7 +87,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
 }
 
 /** The same over a Level that is open already: for tests and the simulation. */
-export async function overLevel(db: LevelDatabase, newId: () => string = randomUUID): Promise<DataDirectory> {
+export async function overLevel(db: LevelDatabase, newId: () => string = randomUUID, onClosed = () => {}): Promise<DataDirectory> {
   const blobs = new LevelBlobStore(db)
   await blobs.open()
   const text = async (key: Buffer) => (await db.get(key))?.toString()
@@ -91,7 +101,7 @@ export async function overLevel(db: LevelDatabase, newId: () => string = randomU
     await db.batch([put(FORMAT, FORMAT_VERSION), put(DISK_ID, diskId)], SYNC)
   }
   const epoch = await text(EPOCH)
-  return new OpenDataDirectory(db, blobs, diskId, await text(CLUSTER_UUID), epoch === undefined ? NO_EPOCH : parseEpoch(epoch))
+  return new OpenDataDirectory(db, blobs, diskId, await text(CLUSTER_UUID), epoch === undefined ? NO_EPOCH : parseEpoch(epoch), onClosed)
 }
 
 class OpenDataDirectory implements DataDirectory {
@@ -104,6 +114,7 @@ class OpenDataDirectory implements DataDirectory {
     readonly diskId: string,
     private uuid: string | undefined,
     private highest: Epoch,
+    private readonly onClosed: () => void,
   ) {}
 
   get clusterUuid(): string | undefined {
@@ -150,6 +161,7 @@ class OpenDataDirectory implements DataDirectory {
   async close(): Promise<void> {
     await this.#writing
     await this.db.close()
+    this.onClosed()
   }
 }
 

@@ -23,6 +23,19 @@ export const SYNC = { sync: true } as const
 
 export const BINARY = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
 
+/** Directories that are open in this process. */
+const open = new Set<string>()
+
+/**
+ * One opener a directory. A second try in this process must not reach LevelDB: it opens the lock file, sees that it is ours and closes
+ * it, and by that closing the system releases our lock, so that another process could open the directory beside us.
+ */
+export function claimDirectory(directory: string): { release(): void } {
+  if (open.has(directory)) throw new FlottError('DATA_DIRECTORY_LOCKED', `${directory} is open in this process`)
+  open.add(directory)
+  return { release: () => void open.delete(directory) }
+}
+
 /** LevelDB in `directory`. Compression costs more than it saves on state, and small write buffers halve the throughput (260 against 135 MB/s). */
 export function levelOnDisk(directory: string): LevelDatabase {
   return new Level<Buffer, Buffer>(directory, {
