@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -59,12 +59,14 @@ function taskManager(settings: readonly string[], env: Readonly<Record<string, s
     log += bytes.toString()
   })
   const exit = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  void exit.then(() => rmSync(confDir, { recursive: true }))
   return { child, exit, log: () => log }
 }
 
 test('registers once there is a leader, says that it is ready, says goodbye on SIGTERM and exits with 0', async (t) => {
   const master = await jobManager()
   const directory = mkdtempSync(join(tmpdir(), 'flott-test-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
   const ready = join(directory, 'ready')
   const tm = taskManager(
     [

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -130,6 +130,9 @@ test('two TaskManager processes run a job whose records cross between them', asy
   const directory = mkdtempSync(join(tmpdir(), 'flott-test-'))
   const confDir = mkdtempSync(join(tmpdir(), 'flott-conf-'))
   writeFileSync(join(confDir, 'config.yaml'), '')
+  t.teardown(() => {
+    for (const made of [directory, confDir]) rmSync(made, { recursive: true })
+  })
   const { NODE_OPTIONS: _, ...env } = process.env
   const settings = [`jobmanager.rpc.address=127.0.0.1`, `jobmanager.rpc.port=${port}`, `io.tmp.dirs=${directory}`]
   let printed = ''
