@@ -8,7 +8,7 @@
  * drops apply first, then tombstones, then puts; in whatever order they lie. The CRC is in the ChunkRef.
  */
 import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
-import { decodeColumn, encodeColumn } from './columns.js'
+import { bytesOf, decodeColumn, encodeColumn } from './columns.js'
 
 const MAGIC = 0x31534c46
 export const CHUNK_FORMAT_VERSION = 1
@@ -66,7 +66,7 @@ export function encodeBlock(block: Block): Buffer {
   bytes.writeUInt16LE(block.state, 6)
   bytes.writeDoubleLE(block.namespace, 8)
   bytes.writeUInt32LE(hashes.length, 16)
-  for (let i = 0; i < hashes.length; i++) bytes.writeInt32LE(hashes[i]!, BLOCK_PREFIX + 4 * i)
+  bytesOf(new Int32Array(hashes)).copy(bytes, BLOCK_PREFIX)
   bytes.writeUInt32LE(keys.length, keysAt)
   keys.copy(bytes, keysAt + 4)
   values?.copy(bytes, keysAt + 4 + keys.length)

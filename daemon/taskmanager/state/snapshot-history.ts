@@ -21,6 +21,8 @@ interface Confirmed {
   readonly chain: Chain
 }
 
+/** Of the base's: writing more and reading less at a restore, or the other way round. */
+const DELTA_BYTES_MAX = 2
 /** Restoring reads them all, and each manifest names them all. */
 const DELTAS_MAX = 100
 
@@ -35,7 +37,7 @@ export class SnapshotHistory {
     const isUsable =
       confirmed !== undefined &&
       confirmed.epoch >= incompleteEpoch &&
-      confirmed.chain.deltaBytes <= confirmed.chain.baseBytes &&
+      confirmed.chain.deltaBytes <= DELTA_BYTES_MAX * confirmed.chain.baseBytes &&
       confirmed.chain.deltas < DELTAS_MAX
     const from = isUsable ? confirmed : undefined
     this.#begun.set(checkpointId, { epoch, from, chain: undefined })
