@@ -1,6 +1,7 @@
 /** A JobManager's services, made from the configuration: by its process, and by the mini-cluster. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -86,6 +87,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
   network.endpoints.register(replicaGateway, replica)
 
+  const artifacts = join(config['io.tmp.dirs'] || tmpdir(), `flott-jobmanager-${process.pid}-${disk.diskId}`)
   let jobManager: JobManager | undefined
   const rest = new RestEndpoint(
     {
@@ -107,7 +109,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     storage,
     address: { jobManagerId: self.jobManagerId, rpcAddress, restUrl },
     logger,
-    parts: leaderParts({ config, explicit, disk, network, logger }),
+    parts: leaderParts({ config, explicit, disk, network, logger, artifacts }),
   })
   const standby = new Standby({ self, replica, network, retrieval: found, clock, logger })
   const unwatch = found.watch((leader) => {
@@ -131,6 +133,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
       network.stop()
       await endpoint.stop()
       await disk.close()
+      await rm(artifacts, { recursive: true, force: true })
     },
   }
 }
@@ -180,14 +183,15 @@ function leaderParts(parts: {
   disk: DataDirectory
   network: WsRpcNetwork
   logger: Logger
+  /** Directory for the programs that enumerators run. */
+  artifacts: string
 }): LeaderParts {
-  const { config, explicit, disk, network, logger } = parts
+  const { config, explicit, disk, network, logger, artifacts } = parts
   const clock = systemClock
-  const directory = join(config['io.tmp.dirs'] || tmpdir(), `flott-jobmanager-${process.pid}`)
   const artifactDirectory = ({ jobId, artifact }: JobGraph) => {
     if (artifact === undefined) return Promise.reject(new FlottError('USER_CODE_LOAD_FAILED', `job ${jobId} has no artifact`))
     const name = artifact.slice(artifact.lastIndexOf('/') + 1)
-    return unpackArtifact({ directory: join(directory, name), read: disk.blobs.read(artifact), installation: INSTALLATION })
+    return unpackArtifact({ directory: join(artifacts, name), read: disk.blobs.read(artifact), installation: INSTALLATION })
   }
   return {
     endpoints: network.endpoints,
