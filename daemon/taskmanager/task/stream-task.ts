@@ -127,14 +127,15 @@ export class StreamTask {
     this.env.wake()
   }
   #enter(state: ExecutionState, error?: unknown): void {
+    const last = state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED' ? this.#io?.runtime : undefined
+    const accumulators = state === 'FINISHED' ? last?.accumulators() : last?.intermediateAccumulators()
     this.#state = state
-    const isTerminal = state === 'FINISHED' || state === 'FAILED' || state === 'CANCELED'
     this.env.post({
       kind: 'task-state',
       attemptId: this.attemptId,
       state,
       ...(error === undefined ? {} : { error: serializeError(error) }),
-      ...(isTerminal && this.#io ? { accumulators: this.#io.runtime.accumulators(), metrics: this.metrics() } : {}),
+      ...(accumulators ? { accumulators, metrics: this.metrics() } : {}),
     })
   }
 
@@ -391,14 +392,13 @@ export class StreamTask {
   #finish(): void {
     if (this.isSuspended) return
     this.#suspended++
-    this.#io!.chain.close().then(
-      () => {
+    this.#io!.chain.close()
+      .then(() => {
         if (!this.isAlive) return
-        this.#closeExchange()
         this.#enter('FINISHED')
-      },
-      (error: unknown) => this.failInOperator(error),
-    )
+        this.#closeExchange()
+      })
+      .catch((error: unknown) => this.failInOperator(error))
   }
 
   // From outside.
@@ -464,7 +464,7 @@ export class StreamTask {
       backPressuredTimeMs: Math.round(this.#times.backPressuredTimeMs),
       idleTimeMs: Math.round(this.#times.idleTimeMs),
       currentInputWatermark: gate ? this.#valve.current : chain.watermark,
-      accumulators: runtime.accumulators(),
+      accumulators: runtime.intermediateAccumulators(),
       user: runtime.userMetrics(),
     }
   }

@@ -1,3 +1,4 @@
+import { FlottError } from '#core/errors.js'
 import type { Accumulator, AccumulatorSpec } from '#core/functions/accumulator.js'
 import type { Counter, RuntimeContext } from '#core/functions/runtime-context.js'
 import type { Logger } from '#core/logger.js'
@@ -56,16 +57,37 @@ export class TaskRuntimeContext implements RuntimeContext {
       },
     }
   }
-  /** Intermediate values, copied: subtasks are added up elsewhere by the aggregate's `merge`, and the client applies `getResult`. */
+  /**
+   * Intermediate values, copied: subtasks are added up elsewhere by the aggregate's `merge`, and the client applies `getResult`.
+   * RECORD_NOT_SERIALIZABLE where one is no plain value.
+   */
   accumulators(): Readonly<Record<string, AccumulatorSnapshot>> {
-    return Object.fromEntries(
-      [...this.#accumulators].map(([name, { value }]) => [name, { kind: 'custom', value: decodeValue(encodeValue(value)) }]),
-    )
+    return Object.fromEntries([...this.#accumulators].map(([name, { value }]) => [name, snapshotOf(name, value)]))
+  }
+  /** The same while the task runs, or after it failed: what can't be copied is left out. */
+  intermediateAccumulators(): Readonly<Record<string, AccumulatorSnapshot>> {
+    const snapshots: Record<string, AccumulatorSnapshot> = {}
+    for (const [name, { value }] of this.#accumulators) {
+      try {
+        snapshots[name] = snapshotOf(name, value)
+      } catch (cause) {
+        this.logger.debug('an accumulator is no plain value', { name, cause })
+      }
+    }
+    return snapshots
   }
   userMetrics(): Readonly<Record<string, number>> {
     const counters = [...this.#counters].map(([name, counter]): [string, number] => [name, counter.count])
     const gauges = [...this.#gauges].map(([name, read]): [string, number] => [name, readGauge(read)])
     return Object.fromEntries([...counters, ...gauges])
+  }
+}
+
+function snapshotOf(name: string, value: unknown): AccumulatorSnapshot {
+  try {
+    return { kind: 'custom', value: decodeValue(encodeValue(value)) }
+  } catch (cause) {
+    throw new FlottError('RECORD_NOT_SERIALIZABLE', `accumulator '${name}' holds what is no plain value`, { cause })
   }
 }
 

@@ -1,4 +1,7 @@
 import test from 'ava'
+import { accumulator } from '#core/functions/accumulator.js'
+import { ProcessFunction } from '#core/functions/functions.js'
+import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import { stableId } from '#core/ids.js'
 import { listSource } from '../../../support/list-source.js'
 import { SlotJob, sketchJob } from '../../../support/slot-job.js'
@@ -225,4 +228,45 @@ test('a sink that waits holds everything before it back, and nothing is lost', a
     written,
     Array.from({ length: 30_000 }, (_, n) => n),
   )
+})
+
+test('an accumulator that is no plain value fails the task at its end, not the worker', async (t) => {
+  class Sums {
+    n = 0
+  }
+  const odd = accumulator('odd', {
+    createAccumulator: () => new Sums(),
+    add: (_: number, sums: Sums) => sums,
+    getResult: (sums) => sums.n,
+    merge: (a) => a,
+  })
+  class Adding extends ProcessFunction<number, number> {
+    #add!: (n: number) => void
+    override open(ctx: RuntimeContext): void {
+      const live = ctx.accumulator(odd)
+      this.#add = (n) => live.add(n)
+    }
+    processElement(n: number): void {
+      this.#add(n)
+    }
+  }
+  const sketch = sketchJob(
+    [
+      {
+        name: 'source',
+        operators: [
+          { uid: 'numbers', kind: 'source', source: listSource() },
+          { uid: 'adding', kind: 'process', f: new Adding() as never },
+        ],
+      },
+    ],
+    [],
+  )
+  const job = new SlotJob(sketch)
+  await job.untilRunning()
+  job.send({ kind: 'report-metrics' })
+  assign(job, 'numbers', 'source', 10)
+  await job.until(() => job.failure() !== undefined)
+  t.is(job.failure()?.error?.code, 'RECORD_NOT_SERIALIZABLE')
+  t.regex(job.failure()!.error!.message, /accumulator 'odd'/)
 })
