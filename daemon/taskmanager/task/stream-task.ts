@@ -11,6 +11,7 @@ import { describeOperator, operatorError } from '../operators/operator-error.js'
 import { type AlignerEffect, type Barrier, BarrierAligner } from './barrier-aligner.js'
 import type { Site } from './chain-generator.js'
 import { FinalCheckpoint } from './final-checkpoint.js'
+import { PendingTrigger, type TriggerMessage } from './pending-trigger.js'
 import { SubtaskCheckpointer } from './subtask-checkpointer.js'
 import type { TaskEnvironment, TaskSpec } from './task-environment.js'
 import { openTaskIo, type TaskIo } from './task-io.js'
@@ -25,14 +26,6 @@ const SOURCE_TURN_MS = 2
 /** How long a failed task waits for its user code to close before it says that it failed. */
 const CLOSE_WAIT_MS = 5_000
 
-export type TriggerMessage = {
-  readonly checkpointId: number
-  readonly epoch: string
-  readonly timestamp: number
-  readonly assigned: Readonly<Record<string, Readonly<Record<number, number>>>>
-  readonly savepoint?: { readonly terminate: boolean; readonly drain: boolean }
-}
-
 export class StreamTask {
   #state: ExecutionState = 'DEPLOYING'
   #io: TaskIo | undefined
@@ -45,7 +38,7 @@ export class StreamTask {
   readonly #final: FinalCheckpoint
   #inOperators = false
   #suspended = 0
-  #trigger: { barrier: Barrier; assigned: TriggerMessage['assigned'] } | undefined
+  #trigger!: PendingTrigger
   #alignmentStart = 0
   #endedChannels = new Set<number>()
   #dataEnded = new Set<number>()
@@ -84,6 +77,13 @@ export class StreamTask {
     this.#valve = new WatermarkValve(gate?.channelCount ?? 0)
     const { clock, chunks, post } = this.env
     const { subtaskIndex } = this.spec.task.descriptor
+    this.#trigger = new PendingTrigger({
+      source: this.#io.chain.source,
+      operatorId: layout.nodes[0]!.spec.id,
+      subtaskIndex: this.spec.task.descriptor.subtaskIndex,
+      allChannelsEnded: () => this.#aligner.allEnded,
+      decline: (checkpointId, cause) => this.#checkpointer.decline(checkpointId, cause),
+    })
     this.#checkpointer = new SubtaskCheckpointer({
       io: this.#io,
       site: this.#site,
@@ -163,7 +163,7 @@ export class StreamTask {
     if (!this.isSuspended) this.#fireTimers(now)
     let worked = false
     if (this.#canTakeInput) {
-      if (this.#trigger) worked = this.#beginTriggered()
+      if (this.#trigger.isSet) worked = this.#beginTriggered()
       worked = (this.#io!.gate ? this.#pollGate() : this.#pollSource()) || worked
     }
     this.#outputs.flushWhenDue(now)
@@ -182,7 +182,7 @@ export class StreamTask {
     if (this.#input === 'closing') return true
     if (!this.#canTakeInput) return false
     const { gate, chain } = this.#io!
-    if (this.#trigger && this.#isTriggerReady()) return true
+    if (this.#trigger.isReady) return true
     if (gate) return gate.hasInput
     return this.#input === 'open' && !this.#final.isStopping && chain.source!.mayHaveInput
   }
@@ -284,36 +284,20 @@ export class StreamTask {
     }
   }
   triggerCheckpoint(message: TriggerMessage): void {
-    if (!this.isAlive) return
-    const { checkpointId, epoch, timestamp, savepoint } = message
-    const barrier: Barrier = { kind: 'barrier', checkpointId, epoch, timestamp, ...(savepoint ? { savepoint } : {}) }
-    this.#trigger = { barrier, assigned: message.assigned }
+    if (!this.#isOpen) return
+    this.#trigger.set(message)
     this.env.wake()
   }
-  /** All assignments that the enumerator's snapshot covers have come; or, behind finished producers, all channels have ended. */
-  #isTriggerReady(): boolean {
-    const { chain, gate, layout } = this.#io!
-    if (gate) return this.#aligner.allEnded
-    const { barrier, assigned } = this.#trigger!
-    const { subtaskIndex } = this.spec.task.descriptor
-    try {
-      return chain.source!.coverEvents(assigned[layout.nodes[0]!.spec.id]?.[subtaskIndex])
-    } catch (error) {
-      this.#trigger = undefined
-      this.#checkpointer.decline(barrier.checkpointId, error)
-      return false
-    }
-  }
   #beginTriggered(): boolean {
-    if (!this.#isTriggerReady()) return false
-    const { barrier } = this.#trigger!
+    if (!this.#trigger.isReady) return false
+    const { barrier } = this.#trigger
     const { savepoint } = barrier
     // A drained savepoint is the final checkpoint of data that ends here.
     if (savepoint?.terminate && savepoint.drain && this.#input === 'open') {
       this.#endData(true)
       return true
     }
-    this.#trigger = undefined
+    this.#trigger.clear()
     this.#alignmentStart = this.env.clock.monotonicMs()
     this.#align(this.#aligner.barrierReceived(undefined, barrier))
     return true
@@ -343,10 +327,7 @@ export class StreamTask {
   }
   checkpointAborted(checkpointId: number): void {
     if (!this.#isOpen) return
-    if (this.#trigger && this.#trigger.barrier.checkpointId <= checkpointId) {
-      this.#trigger = undefined
-      this.#io!.chain.source?.releaseEvents()
-    }
+    this.#trigger.clear(checkpointId)
     this.#final.aborted(checkpointId)
     this.#checkpointer.aborted(checkpointId)
     this.#align(this.#aligner.aborted(checkpointId))
@@ -372,7 +353,7 @@ export class StreamTask {
         this.#suspended--
         this.#input = 'ended'
         this.#outputs.broadcast({ kind: 'end-of-data', drain })
-        const isTriggered = this.#trigger !== undefined
+        const isTriggered = this.#trigger.isSet
         if (this.#final.dataEnded(drain, isTriggered) && !isTriggered)
           this.env.post({ kind: 'awaiting-final-checkpoint', attemptId: this.attemptId })
         this.#closeWhenDone()
