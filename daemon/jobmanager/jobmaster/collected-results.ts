@@ -18,8 +18,8 @@ const FETCH_MAX = 10_000
 
 interface OperatorResults {
   records: unknown[]
-  /** Running number of records[0]; the first record of all is 1. */
-  first: number
+  /** Running number of records[0]; undefined before the first fetch, which says where the numbers of an earlier reign have ended. */
+  first: number | undefined
   readonly seen: Set<string>
 }
 
@@ -46,17 +46,19 @@ export class CollectedResults {
   fetch(operatorId: string, after: number): { records: readonly unknown[]; next: number; more: boolean } {
     const results = this.#operators.get(operatorId)
     if (!results) return { records: [], next: after, more: false }
-    const fetched = Math.min(Math.max(after - results.first + 1, 0), results.records.length)
+    const before = results.first ?? after + 1
+    const fetched = Math.min(Math.max(after - before + 1, 0), results.records.length)
+    const first = before + fetched
+    results.first = first
     results.records = results.records.slice(fetched)
-    results.first += fetched
     const records = results.records.slice(0, FETCH_MAX)
-    return { records, next: results.first + records.length - 1, more: records.length < results.records.length }
+    return { records, next: first + records.length - 1, more: records.length < results.records.length }
   }
 
   #of(operatorId: string): OperatorResults {
     const found = this.#operators.get(operatorId)
     if (found) return found
-    const made = { records: [], first: 1, seen: new Set<string>() }
+    const made = { records: [], first: undefined, seen: new Set<string>() }
     this.#operators.set(operatorId, made)
     return made
   }

@@ -36,3 +36,10 @@ test('fetching forgets what has arrived, and makes room', (t) => {
   t.deepEqual(results.fetch('op', 2), { records: [], next: 2, more: false })
   t.deepEqual(results.fetch('unknown', 0), { records: [], next: 0, more: false })
 })
+
+test('after a takeover numbers go on where the client is', (t) => {
+  const results = new CollectedResults(true)
+  results.add(group('v_0_1', 0, 8, ['x', 'y']))
+  t.deepEqual(results.fetch('op', 50), { records: ['x', 'y'], next: 52, more: false })
+  t.deepEqual(results.fetch('op', 51), { records: ['y'], next: 52, more: false })
+})
