@@ -4,7 +4,7 @@
  */
 
 import { systemClock } from '#core/clock.js'
-import { isFlottError } from '#core/errors.js'
+import { isFlottError, serializeError } from '#core/errors.js'
 import { type BuildPhase, type BuiltProgram, currentBuildPhase } from '#core/functions/build-phase.js'
 import type { Source, SourceSplit } from '#core/functions/source.js'
 import { randomId, stableId } from '#core/ids.js'
@@ -16,7 +16,7 @@ import { generateJobGraph } from '../graph/job-graph-generator.js'
 import { automaticUid, builtProgramOf, generateStreamGraph, type StreamGraph } from '../graph/stream-graph-generator.js'
 import type { Transformation } from '../graph/transformation.js'
 import { TransformationRegistry } from '../graph/transformation-registry.js'
-import type { JobResult } from '../submit/cluster-client.js'
+import { earlierJob, type RecordedJob } from '../submit/earlier-job.js'
 import { localExecutor, remoteExecutor } from '../submit/executors.js'
 import { ClusterJobClient, type JobClient, type JobExecutionResult } from '../submit/job-client.js'
 import type { JobExecutor } from '../submit/job-executor.js'
@@ -118,21 +118,23 @@ export class StreamExecutionEnvironment {
     const config = configOfSettings(settings)
     const jobName = config['pipeline.name'] || (typeof job === 'object' ? job.jobName : job) || 'Flott Streaming Job'
     const graph = generateStreamGraph(jobName, this.#registry.take())
-    if (this.#phase) return evaluated(this.#phase, builtProgramOf(graph))
-    const { session } = this
-    const executeIndex = session.begin()
-    const client = await this.executor.submit(
-      {
-        jobGraph: jobGraphOf(graph, settings),
-        executeIndex,
-        ...(typeof job === 'object' ? { module: job.module, jobArgs: job.args } : {}),
-      },
-      session,
-    )
-    session.record(executeIndex, { jobId: client.jobId })
-    client.record = (outcome) => session.record(executeIndex, outcome)
-    for (const start of this.#waiting.splice(0)) start(client)
+    const waiting = this.#waiting.splice(0)
+    const client = await (this.#phase
+      ? evaluated(this.#phase, builtProgramOf(graph))
+      : this.#accepted(graph, settings, typeof job === 'object' ? { module: job.module, jobArgs: job.args } : {}))
+    for (const start of waiting) start(client)
     return client
+  }
+  async #accepted(graph: StreamGraph, settings: Settings, module: { module?: string; jobArgs?: unknown }): Promise<ClusterJobClient> {
+    const executeIndex = this.session.begin()
+    try {
+      const client = await this.executor.submit({ jobGraph: jobGraphOf(graph, settings), executeIndex, ...module }, this.session)
+      this.session.record(executeIndex, { jobId: client.jobId })
+      return client
+    } catch (error) {
+      this.session.record(executeIndex, { refused: serializeError(error) })
+      throw error
+    }
   }
 
   async #collectAndExecute(collect: Transformation, limit: number | undefined): Promise<unknown[]> {
@@ -144,11 +146,9 @@ export class StreamExecutionEnvironment {
       await client.cancel().catch((error: unknown) => {
         if (!isFlottError(error, 'JOB_ALREADY_TERMINATED')) throw error
       })
-      client.record({ jobId: client.jobId, status: 'CANCELED', records })
       return records
     }
-    const { jobId, netRuntimeMs } = await client.getJobExecutionResult()
-    client.record({ jobId, status: 'FINISHED', netRuntimeMs, records })
+    await client.getJobExecutionResult()
     return records
   }
   async *#collected(collect: Transformation, started: Promise<ClusterJobClient>): AsyncIterable<unknown> {
@@ -176,27 +176,9 @@ const executions = new WeakMap<BuildPhase, number>()
 function evaluated(phase: BuildPhase, program: BuiltProgram): Promise<ClusterJobClient> {
   const index = executions.get(phase) ?? 0
   executions.set(phase, index + 1)
-  if (index < phase.executeIndex) return Promise.resolve(earlierJob(phase.earlierResults[index]))
+  if (index < phase.executeIndex) return earlierJob(phase.earlierResults[index] as RecordedJob)
   if (index === phase.executeIndex) phase.built(program)
   return new Promise(() => {})
-}
-
-/** A job that ran before this one began: what the client knew of it then. */
-function earlierJob(recorded: unknown): ClusterJobClient {
-  const { status, ...known } = recorded as Partial<JobResult> & { jobId: string; records?: readonly unknown[] }
-  const never = new Promise<never>(() => {})
-  return new ClusterJobClient(
-    known.jobId,
-    {
-      submitJob: () => never,
-      getJobStatus: () => (status === undefined ? never : Promise.resolve(status)),
-      requestJobResult: () => (status === undefined ? never : Promise.resolve({ netRuntimeMs: 0, accumulators: {}, ...known, status })),
-      cancelJob: () => Promise.resolve(),
-      fetchCollected: () => Promise.resolve({ records: known.records ?? [], next: 0, ended: true }),
-      close: () => Promise.resolve(),
-    },
-    systemClock,
-  )
 }
 
 /** Connects when it is first asked something. */

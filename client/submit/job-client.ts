@@ -32,9 +32,12 @@ export class ClusterJobClient implements JobClient {
     readonly jobId: string,
     readonly cluster: ClusterClient,
     private readonly clock: Clock,
-  ) {}
-  /** Told how the job has ended, for the slots of later jobs of the program. */
-  record: (outcome: unknown) => void = () => {}
+    observer: ClusterJobClient['observer'] = { ended() {}, collected() {} },
+  ) {
+    this.observer = observer
+  }
+  /** Told what becomes known of the job, for the slots of later jobs of the program. */
+  readonly observer: { ended(result: JobResult): void; collected(operatorId: string, records: readonly unknown[]): void }
 
   getJobStatus(): Promise<JobStatus> {
     return this.cluster.getJobStatus(this.jobId)
@@ -53,7 +56,7 @@ export class ClusterJobClient implements JobClient {
   }
   async getJobExecutionResult(): Promise<JobExecutionResult> {
     this.#result ??= this.cluster.requestJobResult(this.jobId).then((result) => {
-      this.record(result)
+      this.observer.ended(result)
       return result
     })
     return executionResult(await this.#result)
@@ -62,6 +65,7 @@ export class ClusterJobClient implements JobClient {
   async *collected(operatorId: string): AsyncIterable<unknown> {
     for (let after = 0; ; ) {
       const { records, next, ended } = await this.cluster.fetchCollected({ jobId: this.jobId, operatorId, after })
+      this.observer.collected(operatorId, records)
       yield* records
       after = next
       if (ended) return

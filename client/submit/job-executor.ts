@@ -50,7 +50,7 @@ export class ArtifactExecutor implements JobExecutor {
     }
     const cluster = await this.options.connect(jobGraph)
     await cluster.submitJob(jobGraph, artifact)
-    return new ClusterJobClient(jobGraph.jobId, cluster, systemClock)
+    return new ClusterJobClient(jobGraph.jobId, cluster, systemClock, session.observer(job.executeIndex))
   }
   cluster(): Promise<ClusterClient> {
     return this.options.connect(undefined)

@@ -3,6 +3,8 @@ import { systemClock } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import { between, systemRandom } from '#core/random.js'
 import type { ProgramSpec } from '#protocol/graph/job-graph.js'
+import { RECORDED_RECORDS_MAX, type RecordedJob } from './earlier-job.js'
+import type { ClusterJobClient } from './job-client.js'
 import type { JobExecutor } from './job-executor.js'
 
 /** Only these reach a program that is evaluated in a slot; secrets are read in open(), from the TaskManager's own environment. */
@@ -19,27 +21,38 @@ export interface ProgramSessionOptions {
 
 export class ProgramSession {
   readonly #once: Record<string, unknown> = {}
-  readonly #results: unknown[] = []
+  readonly #jobs: RecordedJob[] = []
   readonly #started: (() => void)[] = []
   constructor(readonly options: ProgramSessionOptions) {}
 
   /** How many jobs the program has begun. */
   get executed(): number {
-    return this.#results.length
+    return this.#jobs.length
   }
   /** Takes the number of the job that begins now. */
   begin(): number {
-    this.#results.push(null)
+    this.#jobs.push({ jobId: '' })
     for (const started of this.#started.splice(0)) started()
-    return this.#results.length - 1
+    return this.#jobs.length - 1
   }
   /** Resolves once the program has begun a job. */
   begun(): Promise<void> {
     return this.executed > 0 ? Promise.resolve() : new Promise((resolve) => this.#started.push(resolve))
   }
-  /** What a later job's slots see as the outcome of this one. */
-  record(executeIndex: number, result: unknown): void {
-    this.#results[executeIndex] = result
+  /** What the slots of later jobs see of this one. */
+  record(executeIndex: number, known: Partial<RecordedJob>): void {
+    this.#jobs[executeIndex] = { ...this.#jobs[executeIndex]!, ...known }
+  }
+  observer(executeIndex: number): ClusterJobClient['observer'] {
+    return {
+      ended: (result) => this.record(executeIndex, { result }),
+      collected: (operatorId, records) => {
+        const { collected = {} } = this.#jobs[executeIndex]!
+        const before = collected[operatorId] === undefined ? [] : collected[operatorId]
+        const tooMany = before === null || before.length + records.length > RECORDED_RECORDS_MAX
+        this.record(executeIndex, { collected: { ...collected, [operatorId]: tooMany ? null : [...before, ...records] } })
+      },
+    }
   }
   once<T>(name: string, compute: () => T): T {
     if (!Object.hasOwn(this.#once, name)) {
@@ -62,7 +75,7 @@ export class ProgramSession {
       randomSeed,
       once: { ...this.#once },
       executeIndex,
-      earlierResults: this.#results.slice(0, executeIndex),
+      earlierResults: this.#jobs.slice(0, executeIndex),
       ...(jobArgs === undefined ? {} : { jobArgs }),
     }
   }

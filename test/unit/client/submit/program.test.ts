@@ -9,6 +9,7 @@ import { discardSink, StreamExecutionEnvironment } from '#client/index.js'
 import type { ClusterClient } from '#client/submit/cluster-client.js'
 import { graphOfProgram, runProgram } from '#client/submit/program-runner.js'
 import { systemClock } from '#core/clock.js'
+import { FlottError } from '#core/errors.js'
 import { placeArtifact } from '#core/functions/artifact-directory.js'
 import type { BuiltProgram } from '#core/functions/build-phase.js'
 import { currentBuildPhase } from '#core/functions/build-phase.js'
@@ -89,31 +90,26 @@ test.serial('a module of defineJob takes JSON, from the command line or from a p
 test.serial('of several jobs a slot builds its own, with the outcomes of the earlier ones', async (t) => {
   const submissions: { jobGraph: JobGraph; artifact: Uint8Array }[] = []
   const cluster: ClusterClient = {
-    submitJob: async (jobGraph, artifact) => void submissions.push({ jobGraph, artifact }),
+    submitJob: async (jobGraph, artifact) => {
+      if (jobGraph.vertices.some((v) => v.parallelism > 1_000)) throw new FlottError('JOB_SUBMISSION_FAILED', 'too wide')
+      submissions.push({ jobGraph, artifact })
+    },
     getJobStatus: async () => 'FINISHED',
     requestJobResult: async (jobId) => ({ jobId, status: 'FINISHED', netRuntimeMs: 42, accumulators: {} }),
     cancelJob: async () => {},
-    fetchCollected: async () => ({ records: [], next: 0, ended: true }),
+    fetchCollected: async () => ({ records: [1, 2, 3], next: 3, ended: true }),
     close: async () => {},
   }
   await runProgram({ file: fixture('several'), args: [], cluster })
-  while (submissions.length < 3) await new Promise(setImmediate)
+  while (submissions.length < 6) await new Promise(setImmediate)
   t.deepEqual(
-    submissions.map(({ jobGraph }) => [jobGraph.jobName, jobGraph.program.executeIndex]),
-    [
-      ['first', 0],
-      ['second', 1],
-      ['third', 2],
-    ],
+    submissions.map(({ jobGraph }) => jobGraph.program.executeIndex),
+    [0, 1, 2, 3, 4, 6],
   )
   const programs = await Promise.all(submissions.map(({ jobGraph, artifact }) => loaded(jobGraph, artifact)))
   t.deepEqual(
-    programs.map(({ operators }) => [...operators.keys()]),
-    [
-      ['first', 'sink'],
-      ['second', 'sink'],
-      ['third-32', 'sink'],
-    ],
+    programs.map(({ operators }) => [...operators.keys()][0]),
+    ['first', 'second-42', 'third-32', 'fourth-3', 'fifth-2', 'seventh-JOB_SUBMISSION_FAILED'],
   )
 })
 
