@@ -1,6 +1,7 @@
 /** The bytes of a JobManager while it leads: its own disk and those of the in-sync set, with what standbys need to join. */
 import { type Clock, every } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
+import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import { type ReplicationGateway, replicaGateway, replicationGateway } from '#protocol/gateways/replication-gateway.js'
@@ -40,8 +41,10 @@ export class ReplicatedStorage implements LeaderStorage {
   /** What this process's blob endpoint serves: the replicated store while it leads, else its own disk. */
   readonly serving = (): BlobStore => this.#leading ?? this.options.disk.blobs
 
-  persistEpoch({ epoch }: Reign): Promise<void> {
-    return this.options.disk.persistEpoch(epoch)
+  /** From here on this process takes no call of an earlier leader: a late deletion must not reach the disk that leads now. */
+  async persistEpoch({ epoch }: Reign): Promise<void> {
+    await this.options.disk.persistEpoch(epoch)
+    if (!this.options.network.seen.adopt(epoch)) throw new FlottError('NOT_LEADER', 'a higher epoch was seen already')
   }
 
   async lead(reign: Reign): Promise<{ blobs: ReplicatedBlobStore; clusterUuid: string; stop(): Promise<void> }> {

@@ -1,5 +1,6 @@
 /** What a JobManager does while another one leads: it stays a member of the in-sync set, so that it may take over. */
 import { type Clock, sleep } from '#core/clock.js'
+import type { Epoch } from '#core/epoch.js'
 import type { Logger } from '#core/logger.js'
 import type { Service } from '#core/service.js'
 import { replicationGateway } from '#protocol/gateways/replication-gateway.js'
@@ -15,6 +16,8 @@ const CHECK_MS = 5_000
 export interface StandbyOptions {
   readonly self: Replica
   readonly replica: ReplicaEndpoint
+  /** NOT_LEADER where this disk has acknowledged a higher epoch. */
+  readonly disk: { persistEpoch(epoch: Epoch): Promise<void> }
   readonly network: RpcNetwork
   readonly retrieval: LeaderRetrieval
   readonly clock: Clock
@@ -65,7 +68,7 @@ export class Standby implements Service {
 
   /** Until another leader is known, or this process stops. */
   async #follow(following: Following): Promise<void> {
-    const { replica, network, clock, logger } = this.options
+    const { replica, disk, network, clock, logger } = this.options
     const { leader, ending } = following
     const { signal } = ending
     while (!signal.aborted) {
@@ -73,6 +76,7 @@ export class Standby implements Service {
         if (!following.connection || following.connection.closed.aborted)
           following.connection = await network.dial(leader.rpcAddress, { signal })
         const gateway = following.connection.gateway(replicationGateway, { epoch: () => leader.epoch })
+        await disk.persistEpoch(leader.epoch) // Before anything is acknowledged under it.
         await replica.join(gateway, leader.rpcAddress, signal)
         await sleep(clock, CHECK_MS, AbortSignal.any([signal, following.connection.closed])).catch(() => {}) // Closed: look at once.
       } catch (error) {

@@ -111,7 +111,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     logger,
     parts: leaderParts({ config, explicit, disk, network, logger, artifacts }),
   })
-  const standby = new Standby({ self, replica, network, retrieval: found, clock, logger })
+  const standby = new Standby({ self, replica, disk, network, retrieval: found, clock, logger })
   const unwatch = found.watch((leader) => {
     if (leader) ready(`${leader.rpcAddress === rpcAddress ? 'leads' : `stands by, ${leader.jobManagerId} leads`}; REST at ${restUrl}`)
   })

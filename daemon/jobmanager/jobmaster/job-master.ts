@@ -297,7 +297,9 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
         this.#deployer.regionsStopped(regions, wholeJob)
       },
       taskFinished: (attemptId) => this.#checkpoints.executionFinished(attemptId),
-      ended: (status, failure) => void this.#end(status, failure),
+      ended: (status, failure) => {
+        this.#end(status, failure).catch((error: unknown) => this.logger.error('the job could not be ended', { error }))
+      },
     }
   }
 

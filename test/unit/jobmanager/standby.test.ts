@@ -43,7 +43,7 @@ async function world() {
       logger,
       onBroken,
     })
-    const standby = new Standby({ self, replica, network: process, retrieval, clock, logger })
+    const standby = new Standby({ self, replica, disk, network: process, retrieval, clock, logger })
     return { disk, self, process, storage, standby }
   }
   const leader = await jobManager('first')
@@ -76,6 +76,7 @@ test('a standby joins, has what the leader stores, and leaves before it stops', 
   await second.standby.start()
   retrieval.set(info)
   await until(['first', 'second'])
+  t.deepEqual(second.disk.epoch, info.epoch)
   t.is((await second.disk.blobs.get('graph/before')).toString(), Buffer.from('before').toString())
   const put = leading.blobs.put('graph/after', Buffer.from('after'))
   await clock.advance(1_000)
@@ -115,6 +116,14 @@ test('the leader itself follows nobody; only while it leads does its process ser
   t.is(leader.storage.serving(), leading.blobs)
   await leading.stop()
   t.is(leader.storage.serving(), leader.disk.blobs)
+})
+
+test('a process that leads takes no call of an earlier leader, and does not lead under an epoch lower than one seen', async (t) => {
+  const { leader, reign } = await world()
+  await leader.storage.persistEpoch(reign)
+  t.deepEqual(leader.process.seen.value, reign.epoch)
+  leader.process.seen.adopt({ incarnation: 1, czxid: '0000000000000000' })
+  await t.throwsAsync(leader.storage.persistEpoch(reign), { code: 'NOT_LEADER' })
 })
 
 test('a disk outside of the set does not lead', async (t) => {
