@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '#core/clock.js'
-import { deserializeError, FlottError } from '#core/errors.js'
+import { deserializeError, FlottError, type SerializedError } from '#core/errors.js'
 import type { Accumulator, AccumulatorSpec } from '#core/functions/accumulator.js'
 import type { JobStatus } from '#protocol/ha/facts.js'
 import type { ClusterClient, JobResult } from './cluster-client.js'
@@ -74,15 +74,21 @@ export class ClusterJobClient implements JobClient {
   }
 }
 
+/** Of the innermost error that names one. */
+function operatorOf(failure: SerializedError | undefined): string | undefined {
+  return failure && (operatorOf(failure.cause) ?? failure.operator)
+}
+
 /** Throws JOB_FAILED or JOB_CANCELED where the job did not finish. */
 export function executionResult(result: JobResult): JobExecutionResult {
   const { jobId, status, netRuntimeMs, accumulators, failure } = result
   if (status === 'CANCELED') throw new FlottError('JOB_CANCELED', `job ${jobId} was cancelled`)
   if (status === 'FAILED') {
     const cause = failure && deserializeError(failure)
-    throw new FlottError('JOB_FAILED', `job ${jobId}: ${cause?.message ?? 'failed'}`, {
+    const operator = operatorOf(failure)
+    throw new FlottError('JOB_FAILED', `job ${jobId}: ${cause?.message.replace(/^JOB_FAILED: /, '') ?? 'failed'}`, {
       ...(cause === undefined ? {} : { cause }),
-      ...(failure?.operator === undefined ? {} : { operator: failure.operator }),
+      ...(operator === undefined ? {} : { operator }),
     })
   }
   return {

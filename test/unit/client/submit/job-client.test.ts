@@ -51,7 +51,8 @@ test('the result of a job: accumulators, failure with its cause, cancellation', 
   )
   const error = (await t.throwsAsync(client({ status: 'FAILED', failure }).getJobExecutionResult(), { code: 'JOB_FAILED' })) as FlottError
   t.is(error.operator, 'words')
-  t.is((error.cause as FlottError).code, 'USER_FUNCTION_FAILED')
+  t.is(error.message, 'JOB_FAILED: job j: no restarts: boom')
+  t.is(((error.cause as FlottError).cause as FlottError).code, 'USER_FUNCTION_FAILED')
   await t.throwsAsync(client({ status: 'CANCELED' }).getJobExecutionResult(), { code: 'JOB_CANCELED' })
 })
 
