@@ -14,7 +14,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   'daemon/core': 0,
   'daemon/protocol': 1,
   'daemon/metrics': 1,
-  'daemon/storage': 1,
+  'daemon/storage': 1.5, // It implements the blob store that protocol declares.
   'daemon/usercode': 2,
   'daemon/ha': 2,
   'daemon/rpc': 2,
