@@ -9,7 +9,7 @@ import { systemClock } from '#core/clock.js'
 import { configOf, isOptionKey } from '#core/config/load-config.js'
 import { type Config, OPTIONS } from '#core/config/options.js'
 import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
-import { FlottError } from '#core/errors.js'
+import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
 import { EmbeddedLeaderElection, FixedLeaderRetrieval } from '#ha/embedded/embedded-leader-election.js'
@@ -60,7 +60,12 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   network.attach(endpoint)
   const transfer = new HttpBlobTransfer({ clock })
   let storage: ReplicatedStorage | undefined
-  new BlobServer({ store: () => storage?.serving() ?? disk.blobs, seen: network.seen, logger }).attach(endpoint)
+  new BlobServer({
+    store: () => storage?.serving() ?? disk.blobs,
+    seen: network.seen,
+    logger,
+    persistEpoch: (epoch) => disk.persistEpoch(epoch),
+  }).attach(endpoint)
   let retrieval: LeaderRetrieval | undefined
   serveLeaderInfo(endpoint, () => retrieval?.current)
   const ports = config[highlyAvailable ? 'high-availability.jobmanager.port' : 'jobmanager.rpc.port']
@@ -68,7 +73,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   const rpcAddress = `${config['jobmanager.rpc.address']}:${port}`
   const self: Replica = { jobManagerId: config['jobmanager.resource-id'] || rpcAddress, diskId: disk.diskId, address: rpcAddress }
 
-  const { election, retrieval: found } = leadership({ config, disk, self, logger })
+  const { election, retrieval: found } = leadership({ config, disk, self, logger, fatal: context.fatal })
   retrieval = found
   storage = new ReplicatedStorage({
     disk,
@@ -138,11 +143,11 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   }
 }
 
-function leadership(parts: { config: Config; disk: DataDirectory; self: Replica; logger: Logger }): {
+function leadership(parts: { config: Config; disk: DataDirectory; self: Replica; logger: Logger; fatal(error: unknown): void }): {
   election: LeaderElection
   retrieval: LeaderRetrieval
 } {
-  const { config, disk, self, logger } = parts
+  const { config, disk, self, logger, fatal } = parts
   const deps = { clock: systemClock, random: systemRandom, logger }
   const clusterId = config['high-availability.cluster-id']
   const isMember = (facts: FactStore) => establishMembership({ facts, disk, self, clusterId, newUuid: randomUUID })
@@ -154,6 +159,9 @@ function leadership(parts: { config: Config; disk: DataDirectory; self: Replica;
       isMember,
       persistEpoch: (epoch) => disk.persistEpoch(epoch),
       retryWaitMs: RETRY_WAIT_MS,
+      onFailed: (error) => {
+        if (isFlottError(error, 'CLUSTER_MISMATCH')) fatal(error) // Trying again would not help: an operator decides.
+      },
     })
     return { election, retrieval: zookeeperLeaderRetrieval(config, deps) }
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type HighestEpoch, parseEpoch } from '#core/epoch.js'
+import { type Epoch, type HighestEpoch, parseEpoch } from '#core/epoch.js'
 import { ERRORS, FlottError, isFlottError, serializeError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
@@ -11,7 +11,15 @@ import type { InternalEndpoint } from './internal-endpoint.js'
 /** The receiving side of HttpBlobTransfer: serves a BlobStore on the internal endpoint. */
 export class BlobServer {
   /** `store` is asked for each request, so that the leader can serve the replicated store and a standby its own. */
-  constructor(private readonly options: { readonly store: () => BlobStore; readonly seen: HighestEpoch; readonly logger: Logger }) {}
+  constructor(
+    private readonly options: {
+      readonly store: () => BlobStore
+      readonly seen: HighestEpoch
+      readonly logger: Logger
+      /** A JobManager has the epoch on disk before it acknowledges anything under it. */
+      readonly persistEpoch?: (epoch: Epoch) => Promise<void>
+    },
+  ) {}
 
   attach(endpoint: InternalEndpoint): void {
     endpoint.onRequest(BLOB_PATH, (request, response) => void this.#serve(request, response))
@@ -31,6 +39,7 @@ export class BlobServer {
   async #put(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const epoch = epochOf(request)
     if (!this.options.seen.adopt(epoch)) throw new FlottError('NOT_LEADER', `PUT ${name} carries an old epoch`)
+    await this.options.persistEpoch?.(epoch)
     const info = await this.options.store().put(name, request)
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(info))
   }
