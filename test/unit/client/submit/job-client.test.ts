@@ -46,9 +46,8 @@ test('the result of a job: accumulators, failure with its cause, cancellation', 
   const client = (result: Partial<JobResult>) => new ClusterJobClient('j', new StubCluster({ ...finished, ...result }), clock)
   t.is((await client({ accumulators: { n: { n: 3 } } }).getJobExecutionResult()).accumulator(count), 3)
   t.is((await client({}).getJobExecutionResult()).accumulator(count), 0)
-  const failure = serializeError(
-    new FlottError('USER_FUNCTION_FAILED', 'boom', { operator: 'words', cause: new TypeError('x is undefined') }),
-  )
+  const inTask = new FlottError('USER_FUNCTION_FAILED', 'boom', { operator: 'words', cause: new TypeError('x is undefined') })
+  const failure = serializeError(new FlottError('JOB_FAILED', 'no restarts: boom', { cause: inTask }))
   const error = (await t.throwsAsync(client({ status: 'FAILED', failure }).getJobExecutionResult(), { code: 'JOB_FAILED' })) as FlottError
   t.is(error.operator, 'words')
   t.is(error.message, 'JOB_FAILED: job j: no restarts: boom')
