@@ -58,6 +58,9 @@ export class ZooKeeperServer {
     const jvm = ['-Xmx128m', '-Xshare:auto', '-XX:TieredStopAtLevel=1', '-Dzookeeper.log.threshold=OFF', '-Dzookeeper.root.logger=OFF']
     const child = spawn('java', [...jvm, '-cp', CLASS_PATH, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', file], { stdio: 'ignore' })
     this.#process = child
+    const orphan = () => child.kill('SIGKILL')
+    process.once('exit', orphan) // A test that fails badly leaves no server behind.
+    child.once('exit', () => process.off('exit', orphan))
     let failure: string | undefined
     child.once('error', (error) => (failure = error.message))
     child.once('exit', (code) => (failure = `it exited with ${code}`))
