@@ -36,3 +36,9 @@ export function splitCommandLine(argv: readonly string[]): SplitCommandLine {
 export function spreadDynamic(argv: readonly string[]): readonly string[] {
   return argv.flatMap((argument) => (/^-D.+=/.test(argument) ? ['-D', argument.slice(2)] : [argument]))
 }
+
+/** What is wrong when the command line ends with an option that takes a value. */
+export function optionWithoutValue(own: readonly string[]): string | undefined {
+  const last = own.at(-1)
+  return last !== undefined && WITH_VALUE.has(last) ? `${last} expects a value` : undefined
+}

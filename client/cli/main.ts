@@ -11,7 +11,7 @@ import { isId } from '#core/ids.js'
 import { graphOfProgram, type ProgramOptions } from '../submit/program-runner.js'
 import type { RestClusterClient } from '../submit/rest-cluster-client.js'
 import { cancel } from './cancel.js'
-import { splitCommandLine, spreadDynamic } from './command-line.js'
+import { optionWithoutValue, splitCommandLine, spreadDynamic } from './command-line.js'
 import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig } from './connect.js'
 import { EXIT, exitCodeOf } from './exit-codes.js'
 import { list } from './list.js'
@@ -20,6 +20,17 @@ import { status } from './status.js'
 import { processTerminal } from './terminal.js'
 
 const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'config']
+const OPTION_NAMES = [
+  'jobmanager',
+  'zookeeperNamespace',
+  'json',
+  'parallelism',
+  'detached',
+  'shutdownOnAttachedExit',
+  'running',
+  'scheduled',
+  'all',
+]
 const terminal = processTerminal()
 const { own, programArgs } = splitCommandLine(process.argv.slice(2))
 
@@ -181,7 +192,7 @@ const parser = yargs(spreadDynamic(own))
   )
   .fail((message, error) => {
     if (error) throw error
-    throw new FlottError('INVALID_ARGUMENT', withNearestAction(message))
+    throw new FlottError('INVALID_ARGUMENT', optionWithoutValue(own) ?? withNearest(message))
   })
 
 async function info(options: ProgramOptions, json: boolean): Promise<number> {
@@ -208,10 +219,16 @@ async function printConfig(argv: CommonArguments & { template: boolean; markdown
   return EXIT.OK
 }
 
-function withNearestAction(message: string): string {
+/** What the parser does not know, with the action or option that was probably meant. */
+function withNearest(message: string): string {
   const word = own[0] ?? ''
-  const found = ACTIONS.includes(word) ? undefined : nearest(word, ACTIONS)
+  const unknown = /^Unknown arguments?: ([^\s,]+)/.exec(message)?.[1]
+  const found = !ACTIONS.includes(word) ? nearest(word, ACTIONS) : unknown === undefined ? undefined : nearestOption(unknown)
   return found === undefined ? message : `${message}; did you mean ${found}?`
+}
+function nearestOption(name: string): string | undefined {
+  const found = nearest(name, OPTION_NAMES)
+  return found === undefined ? undefined : `--${found}`
 }
 function versionOf(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }

@@ -107,7 +107,8 @@ function impossible(config: Config, from: (key: OptionKey) => string): string[] 
     refuse('taskmanager.memory.segment-size', 'must be from 4 kb to 1 mb and a multiple of 8 bytes')
   const max = config['pipeline.max-parallelism']
   if (max === 0) refuse('pipeline.max-parallelism', 'must be -1 or at least 1')
-  if (max > 0 && config['parallelism.default'] > max) refuse('parallelism.default', `is above pipeline.max-parallelism (${max})`)
+  const parallelism = config['parallelism.default']
+  if (max > 0 && parallelism > max) refuse('parallelism.default', `is ${parallelism}, above pipeline.max-parallelism (${max})`)
   const interval = config['execution.checkpointing.interval']
   if (interval > 0 && interval < 10) refuse('execution.checkpointing.interval', 'must be at least 10 ms')
   try {

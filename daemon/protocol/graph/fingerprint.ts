@@ -46,10 +46,16 @@ export function jobGraphFingerprintParts({ vertices, edges }: Pick<JobGraph, 've
   return fingerprintParts({ operators: vertices.flatMap((v) => v.operators), edges: [...chained, ...exchanged] })
 }
 
-/** The first part that only one side has: 'the client has "operator a: map", this evaluation has not'; undefined where they agree. */
+/** The first part of each side that the other has not; operators before edges, which differ in consequence. undefined where both agree. */
 export function firstDifference(expected: readonly string[], found: readonly string[]): string | undefined {
-  const missing = expected.find((part) => !found.includes(part))
+  const missing = firstWithout(expected, found)
+  const extra = firstWithout(found, expected)
+  if (missing !== undefined && extra !== undefined) return `the client built "${missing}", this evaluation "${extra}"`
   if (missing !== undefined) return `the client built "${missing}", this evaluation did not`
-  const extra = found.find((part) => !expected.includes(part))
   return extra === undefined ? undefined : `this evaluation built "${extra}", the client did not`
+}
+
+function firstWithout(parts: readonly string[], others: readonly string[]): string | undefined {
+  const own = parts.filter((part) => !others.includes(part))
+  return own.find((part) => part.startsWith('operator ')) ?? own[0]
 }
