@@ -27,6 +27,25 @@ alive() { # PID -> true while it is this daemon, not a later process that got it
   [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" | grep -qF "$main"
 }
 
+prefix() { echo "$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-$1"; } # INDEX -> of the files of one daemon
+is_locked() { [ -e "$(prefix "$1").lock" ] && ! flock -n "$(prefix "$1").lock" true; } # INDEX -> true while a JobManager holds it
+
+# In the foreground this process becomes the daemon: whoever started it sees it end, and calls flott-release.sh then (systemd does).
+start_foreground() {
+  local index=0
+  if [ "$daemon" = jobmanager ]; then
+    while :; do
+      FLOTT_LOCK_FILE=$(prefix "$index").lock
+      (umask 077 && : >> "$FLOTT_LOCK_FILE")
+      exec 9>> "$FLOTT_LOCK_FILE"
+      ! flock -n 9 || break
+      index=$((index + 1))
+    done
+    export FLOTT_LOCK_FILE
+  fi
+  exec "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@"
+}
+
 rotate() { # FILE: keeps five older ones
   local i
   [ -s "$1" ] || return 0
@@ -35,43 +54,51 @@ rotate() { # FILE: keeps five older ones
 }
 
 start() {
-  local index=0 entries=() pid log ready
+  local index=0 entries=() pid parent log ready
   exec 8> "$pid_dir/.lock"
   flock 8
   if [ -e "$pids" ]; then mapfile -t entries < "$pids"; fi
   local kept=() entry
   for entry in "${entries[@]}"; do if alive "${entry% *}"; then kept+=("$entry"); fi; done
-  while printf '%s\n' "${kept[@]}" | grep -q " $index$"; do index=$((index + 1)); done
+  while printf '%s\n' "${kept[@]}" | grep -q " $index$" || is_locked "$index"; do index=$((index + 1)); done
   log=$log_dir/flott-$FLOTT_IDENT_STRING-$daemon-$index-$(hostname).log
-  ready=$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-$index.ready
+  ready=$(prefix "$index").ready
   rotate "$log"
   rm -f "$ready"
   [ ${#kept[@]} -eq 0 ] || echo "[INFO] ${#kept[@]} instance(s) of $daemon are already running on $(hostname)."
   # In a session of its own: a Ctrl-C in the terminal that started it is not for the daemon.
-  FLOTT_READY_FILE=$ready setsid "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" >> "$log" 2>&1 < /dev/null 8>&- &
-  pid=$!
+  export FLOTT_READY_FILE=$ready
+  if [ "$daemon" = jobmanager ]; then
+    exec 7< <(exec setsid "$FLOTT_HOME/bin/flott-supervise.sh" "$(prefix "$index")" "$@" 3>&1 >> "$log" 2>&1 < /dev/null 8>&-)
+    parent=$!
+    read -r pid <&7 || pid=$parent # It ended at once, and says why in the log.
+    exec 7<&-
+  else
+    setsid "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" >> "$log" 2>&1 < /dev/null 8>&- &
+    pid=$! parent=$!
+  fi
   { [ ${#kept[@]} -eq 0 ] || printf '%s\n' "${kept[@]}"; echo "$pid $index"; } > "$pids"
   flock -u 8
-  await_ready "$pid" "$ready" "$log"
+  await_ready "$pid" "$parent" "$ready" "$log"
   echo "Started $daemon ($(cat "$ready"), pid $pid, log $log)."
 }
 
-await_ready() { # PID FILE LOG
+await_ready() { # PID PARENT FILE LOG: the parent ends with the daemon's exit code
   local tick
   for ((tick = 0; tick < ready_timeout_s * 20; tick++)); do
-    [ ! -s "$2" ] || return 0
+    [ ! -s "$3" ] || return 0
     if ! kill -0 "$1" 2> /dev/null; then
       local code=0
-      wait "$1" || code=$?
-      echo "[ERROR] $daemon ended with exit code $code while it started; the end of $3:" >&2
-      tail -n 15 "$3" >&2
+      wait "$2" || code=$?
+      echo "[ERROR] $daemon ended with exit code $code while it started; the end of $4:" >&2
+      tail -n 15 "$4" >&2
       [ "$code" -ne 0 ] || code=1
       exit "$code"
     fi
     sleep 0.05
   done
-  echo "[ERROR] $daemon (pid $1) has not become ready within $ready_timeout_s s; it goes on trying. The end of $3:" >&2
-  tail -n 15 "$3" >&2
+  echo "[ERROR] $daemon (pid $1) has not become ready within $ready_timeout_s s; it goes on trying. The end of $4:" >&2
+  tail -n 15 "$4" >&2
   exit 7
 }
 
@@ -105,7 +132,7 @@ stop() { # the last started one, or all
     entry=${entries[-1]}
     unset 'entries[-1]'
     stop_one "${entry% *}"
-    rm -f "$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-${entry#* }.ready"
+    rm -f "$(prefix "${entry#* }").ready"
     count=$((count - 1))
   done
   if [ ${#entries[@]} -eq 0 ]; then rm -f "$pids"; else printf '%s\n' "${entries[@]}" > "$pids"; fi
@@ -113,7 +140,7 @@ stop() { # the last started one, or all
 
 case $verb in
   start) start "$@" ;;
-  start-foreground) exec "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" ;;
+  start-foreground) start_foreground "$@" ;;
   stop) stop last ;;
   stop-all) stop all ;;
   *) usage ;;

@@ -7,12 +7,15 @@ import { renameSync, writeFileSync } from 'node:fs'
 import { every, systemClock } from './clock.js'
 import { type LoadedConfig, loadConfig } from './config/load-config.js'
 import { isFlottError } from './errors.js'
+import { holdsLock } from './lock-file.js'
 import { createLogger, type Logger } from './logger.js'
 
 export interface DaemonContext extends LoadedConfig {
   readonly name: string
   readonly configDir: string
   readonly logger: Logger
+  /** The file whose lock the launcher took for this process, while it really holds it: who gets the lock later knows that it is dead. */
+  readonly lockFile?: string
   /** Tells the script or systemd that started the process that it does its work; `text` says where. Repeated calls are harmless. */
   ready(text: string): void
   /** Ends the process because of something that it can't live with. */
@@ -57,7 +60,7 @@ export async function runDaemon(name: string, start: (context: DaemonContext) =>
       end(0, signal)
     })
   try {
-    running = await start({ ...loaded, name, logger, ready: readiness(), fatal })
+    running = await start({ ...loaded, ...inheritedLock(logger), name, logger, ready: readiness(), fatal })
   } catch (error) {
     logger.error('the daemon could not start', { error })
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
@@ -101,6 +104,15 @@ function refuseHeapFlag(flags: readonly string[]): void {
   const found = flags.find((flag) => /^--max[-_]old[-_]space[-_]size/.test(flag))
   if (found)
     throw new Error(`${found} (also in NODE_OPTIONS) switches off the memory limits of slots: set taskmanager.memory.managed.size instead`)
+}
+
+/** FLOTT_LOCK_FILE (the scripts). */
+function inheritedLock(logger: Logger): { lockFile?: string } {
+  const lockFile = process.env['FLOTT_LOCK_FILE']
+  if (!lockFile) return {}
+  if (holdsLock(lockFile)) return { lockFile }
+  logger.warn('FLOTT_LOCK_FILE names a lock that this process does not hold: it runs unsupervised', { lockFile })
+  return {}
 }
 
 /** FLOTT_READY_FILE (the scripts) and NOTIFY_SOCKET (systemd; also its watchdog). */

@@ -15,6 +15,8 @@ import { systemRandom } from '#core/random.js'
 import { EmbeddedLeaderElection, FixedLeaderRetrieval } from '#ha/embedded/embedded-leader-election.js'
 import { levelFactStore } from '#ha/embedded/level-fact-store.js'
 import { zookeeperLeaderRetrieval, zookeeperOf } from '#ha/zookeeper/from-config.js'
+import { releaseSession } from '#ha/zookeeper/release-session.js'
+import { sessionFileOf } from '#ha/zookeeper/session-credentials.js'
 import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
 import { processUsage } from '#metrics/process-metrics.js'
 import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
@@ -73,7 +75,8 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   const rpcAddress = `${config['jobmanager.rpc.address']}:${port}`
   const self: Replica = { jobManagerId: config['jobmanager.resource-id'] || rpcAddress, diskId: disk.diskId, address: rpcAddress }
 
-  const { election, retrieval: found } = leadership({ config, disk, self, logger, fatal: context.fatal })
+  const sessionFile = context.lockFile === undefined ? undefined : sessionFileOf(context.lockFile)
+  const { election, retrieval: found, releaseLeftBehind } = leadership({ config, disk, self, sessionFile, logger, fatal: context.fatal })
   retrieval = found
   storage = new ReplicatedStorage({
     disk,
@@ -122,6 +125,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   })
   await found.start()
   await standby.start()
+  await releaseLeftBehind()
   await jobManager.start()
   logger.info('JobManager started', { jobManager: self.jobManagerId, rpcAddress, restUrl })
   const running = jobManager
@@ -143,27 +147,44 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   }
 }
 
-function leadership(parts: { config: Config; disk: DataDirectory; self: Replica; logger: Logger; fatal(error: unknown): void }): {
+function leadership(parts: {
+  config: Config
+  disk: DataDirectory
+  self: Replica
+  /** Undefined: nobody could know when this process is dead, so nobody gets its session's password. */
+  sessionFile: string | undefined
+  logger: Logger
+  fatal(error: unknown): void
+}): {
   election: LeaderElection
   retrieval: LeaderRetrieval
+  /** Ends the session of a predecessor that died under the same lock and had nobody to do so. */
+  releaseLeftBehind(): Promise<void>
 } {
-  const { config, disk, self, logger, fatal } = parts
+  const { config, disk, self, sessionFile, logger, fatal } = parts
   const deps = { clock: systemClock, random: systemRandom, logger }
   const clusterId = config['high-availability.cluster-id']
   const isMember = (facts: FactStore) => establishMembership({ facts, disk, self, clusterId, newUuid: randomUUID })
   if (config['high-availability.type'] === 'zookeeper') {
+    const quorum = config['high-availability.zookeeper.quorum'].join(',')
     const election = new ZooKeeperLeaderElection({
       ...deps,
       ...zookeeperOf(config, deps),
       jobManagerId: self.jobManagerId,
       isMember,
       persistEpoch: (epoch) => disk.persistEpoch(epoch),
+      ...(sessionFile === undefined ? {} : { credentials: { file: sessionFile, quorum } }),
       retryWaitMs: RETRY_WAIT_MS,
       onFailed: (error) => {
         if (isFlottError(error, 'CLUSTER_MISMATCH')) fatal(error) // Trying again would not help: an operator decides.
       },
     })
-    return { election, retrieval: zookeeperLeaderRetrieval(config, deps) }
+    const releaseLeftBehind = async () => {
+      if (sessionFile === undefined) return
+      const outcome = await releaseSession(sessionFile, deps).catch((error: unknown) => error)
+      if (outcome !== 'nothing') logger.info('the session that a dead predecessor left', { outcome })
+    }
+    return { election, retrieval: zookeeperLeaderRetrieval(config, deps), releaseLeftBehind }
   }
   const retrieval = new FixedLeaderRetrieval()
   const facts = levelFactStore(disk.db)
@@ -182,7 +203,7 @@ function leadership(parts: { config: Config; disk: DataDirectory; self: Replica;
     stepDown: (reason, options) => embedded.stepDown(reason, options),
     stop: () => embedded.stop(),
   }
-  return { election, retrieval }
+  return { election, retrieval, releaseLeftBehind: async () => {} }
 }
 
 function leaderParts(parts: {

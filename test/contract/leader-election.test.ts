@@ -20,7 +20,7 @@ import { ZooKeeperServer } from '../support/zookeeper-server.js'
 interface Ensemble {
   client(name: string): ZooKeeper
   /** Where the credentials of the client's session are written; undefined where there is no file. */
-  credentialsFile(name: string): string | undefined
+  credentials(name: string): { readonly file: string; readonly quorum: string } | undefined
   /** Ends the client's session from outside. */
   endSession(name: string): Promise<void>
   /** All connections break, and stay so until `heal`. */
@@ -33,7 +33,7 @@ async function simulated(): Promise<Ensemble> {
   const ensemble = new SimulatedZooKeeper(systemClock, seededRandom(1), { sessionTimeoutMs: 4_000, latencyMs: [0, 1] })
   return {
     client: (name) => ensemble.client(name),
-    credentialsFile: () => undefined,
+    credentials: () => undefined,
     endSession: async (name) => ensemble.expire(name),
     cut: async () => ensemble.stop(),
     heal: async () => ensemble.start(),
@@ -44,18 +44,16 @@ async function simulated(): Promise<Ensemble> {
 async function real(): Promise<Ensemble> {
   const server = await ZooKeeperServer.start()
   const directory = await mkdtemp(join(tmpdir(), 'flott-runtime-'))
-  const client = () =>
-    new NativeZooKeeper(
-      // The first two never connect: a name without address, and a port that refuses.
-      { quorum: `no-such-host.invalid:2181,127.0.0.1:1,${server.connect}`, sessionTimeoutMs: 6_000, connectionTimeoutMs: 10_000 },
-      { clock: systemClock, random: systemRandom, logger: silentLogger },
-    )
-  const credentialsFile = (name: string) => join(directory, name)
+  // The first two never connect: a name without address, and a port that refuses.
+  const quorum = `no-such-host.invalid:2181,127.0.0.1:1,${server.connect}`
+  const deps = { clock: systemClock, random: systemRandom, logger: silentLogger }
+  const client = () => new NativeZooKeeper({ quorum, sessionTimeoutMs: 6_000, connectionTimeoutMs: 10_000 }, deps)
+  const credentials = (name: string) => ({ file: join(directory, name), quorum })
   return {
     client,
-    credentialsFile,
+    credentials,
     async endSession(name) {
-      await releaseSession(credentialsFile(name), client())
+      await releaseSession(credentials(name).file, deps)
     },
     cut: () => server.stop('SIGKILL'),
     heal: () => server.run(),
@@ -81,7 +79,7 @@ class Candidate {
     paths: ClusterPaths,
     over: Partial<ElectionOptions> = {},
   ) {
-    const credentialsFile = ensemble.credentialsFile(name)
+    const credentials = ensemble.credentials(name)
     this.election = new ZooKeeperLeaderElection({
       zookeeper: ensemble.client(name),
       paths,
@@ -95,7 +93,7 @@ class Candidate {
       },
       persistEpoch: async (epoch) => void this.epochs.push(epoch),
       retryWaitMs: 20,
-      ...(credentialsFile === undefined ? {} : { credentialsFile }),
+      ...(credentials === undefined ? {} : { credentials }),
       ...over,
     })
   }
@@ -316,12 +314,12 @@ test.serial('ZooKeeper: the credentials are 0600, are there before the node is, 
     const a = new Candidate('a', ensemble, new ClusterPaths('test'))
     await a.start()
     await a.reign(1)
-    const file = ensemble.credentialsFile('a')!
+    const { file } = ensemble.credentials('a')!
     t.is((await stat(file)).mode & 0o777, 0o600)
     t.regex(await readFile(file, 'utf8'), /"password":"[0-9A-F]{32}"/)
     await a.election.stop()
     await t.throwsAsync(stat(file), { code: 'ENOENT' })
-    t.is(await releaseSession(file, ensemble.client('x') as NativeZooKeeper), 'nothing')
+    t.is(await releaseSession(file, { clock: systemClock, random: systemRandom, logger: silentLogger }), 'nothing')
   } finally {
     await ensemble.remove()
   }

@@ -38,10 +38,12 @@ const SCRIPT_VARIABLES = new Set([
   'FLOTT_NODE',
   'FLOTT_NODE_OPTIONS',
   'FLOTT_IDENT_STRING',
+  'FLOTT_LOCK_FILE',
   'FLOTT_READY_FILE',
   'FLOTT_SSH_OPTS',
   'FLOTT_STOP_TIMEOUT_S',
   'FLOTT_ZK_HEAP_MB',
+  'FLOTT_ZOOKEEPER_ID',
 ])
 
 export function loadConfig(options: LoadOptions): LoadedConfig {

@@ -1,23 +1,39 @@
+import { type Clock, sleep } from '#core/clock.js'
 import { isFlottError } from '#core/errors.js'
-import type { NativeZooKeeper } from './native-zookeeper.js'
+import type { Logger } from '#core/logger.js'
+import type { Random } from '#core/random.js'
+import { NativeZooKeeper } from './native-zookeeper.js'
 import { readCredentials, removeCredentials } from './session-credentials.js'
+
+const RETRY_WAIT_MS = 100
 
 /**
  * Ends the session of a dead daemon, so that the next leader need not wait for its time-out. The caller holds the lock that the
  * daemon inherited, hence knows that it is dead: a living one would lose its leadership. Attaching waits for the connection first,
- * since a handle closed before that leaves the session behind.
+ * since a handle closed before that leaves the session behind. Gives up with ZOOKEEPER_UNAVAILABLE after the session's time-out.
  */
-export async function releaseSession(file: string, zookeeper: NativeZooKeeper): Promise<'released' | 'expired' | 'nothing'> {
+export async function releaseSession(
+  file: string,
+  deps: { readonly clock: Clock; readonly random: Random; readonly logger: Logger },
+): Promise<'released' | 'expired' | 'nothing'> {
   const credentials = await readCredentials(file)
   if (!credentials) return 'nothing'
-  try {
-    const session = await zookeeper.attach(credentials)
-    await session.close()
-  } catch (error) {
-    if (!isFlottError(error, 'ZOOKEEPER_SESSION_EXPIRED')) throw error
-    await removeCredentials(file)
-    return 'expired'
+  const { quorum, timeoutMs } = credentials
+  const zookeeper = new NativeZooKeeper({ quorum, sessionTimeoutMs: timeoutMs, connectionTimeoutMs: timeoutMs }, deps)
+  const untilMs = deps.clock.monotonicMs() + timeoutMs
+  for (;;) {
+    try {
+      const session = await zookeeper.attach(credentials)
+      await session.close()
+      await removeCredentials(file)
+      return 'released'
+    } catch (error) {
+      if (isFlottError(error, 'ZOOKEEPER_SESSION_EXPIRED')) {
+        await removeCredentials(file)
+        return 'expired'
+      }
+      if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE') || deps.clock.monotonicMs() + RETRY_WAIT_MS > untilMs) throw error
+      await sleep(deps.clock, RETRY_WAIT_MS)
+    }
   }
-  await removeCredentials(file)
-  return 'released'
 }

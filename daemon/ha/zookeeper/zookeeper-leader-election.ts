@@ -24,8 +24,8 @@ export interface ElectionOptions {
   isMember(facts: FactStore): Promise<boolean>
   /** Durable when it resolves: the epoch is on disk before anything is acknowledged under it. NOT_LEADER when a higher one is. */
   persistEpoch(epoch: Epoch): Promise<void>
-  /** Session id and password go there before the election node is created; absent: not written. */
-  readonly credentialsFile?: string
+  /** What it takes to end our session goes there before the election node is created; absent: not written. */
+  readonly credentials?: { readonly file: string; readonly quorum: string }
   /** Before another try after a failure. */
   readonly retryWaitMs: number
   /** Told of what made a try fail, besides the log; for instance CLUSTER_MISMATCH. */
@@ -192,8 +192,9 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   }
 
   async #enter(turn: Turn): Promise<void> {
-    const { credentialsFile, jobManagerId, paths } = this.options
-    if (credentialsFile !== undefined) await writeCredentials(credentialsFile, turn.session)
+    const { credentials, jobManagerId, paths } = this.options
+    const { id, password, timeoutMs } = turn.session
+    if (credentials) await writeCredentials(credentials.file, { id, password, timeoutMs, quorum: credentials.quorum })
     await turn.session.sync(paths.election)
     const mine = (await turn.session.children(paths.election)).find((name) => name.startsWith(turn.guid))
     turn.node = mine
@@ -273,10 +274,10 @@ export class ZooKeeperLeaderElection implements LeaderElection {
 
   /** Never rejects: whatever happens, the session is not used any more. */
   async #close({ number, session }: Turn): Promise<void> {
-    const { credentialsFile, logger } = this.options
+    const { credentials, logger } = this.options
     try {
       await session.close()
-      if (credentialsFile !== undefined) await removeCredentials(credentialsFile)
+      if (credentials) await removeCredentials(credentials.file)
     } catch (error) {
       logger.warn('closing the ZooKeeper session failed', { error })
     }

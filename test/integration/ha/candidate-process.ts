@@ -21,7 +21,7 @@ export function candidate(quorum: string, name: string, credentialsFile?: string
     },
     persistEpoch: async () => {},
     retryWaitMs: 100,
-    ...(credentialsFile === undefined ? {} : { credentialsFile }),
+    ...(credentialsFile === undefined ? {} : { credentials: { file: credentialsFile, quorum } }),
   })
 }
 

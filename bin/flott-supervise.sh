@@ -1,0 +1,28 @@
+#!/bin/sh
+# Runs a JobManager as a child that holds its lock, says its pid on descriptor 3, and waits for its end. One that died without closing
+# its ZooKeeper session gets it closed, so that the next leader need not wait for the time-out. Ends with the daemon's exit code.
+# A shell of its own, and not bash, since it stays as long as the daemon: about 1 MB.
+# usage: flott-supervise.sh RUNTIME_PREFIX [-D key=value ...]   (environment of flott-env.sh)
+set -u
+runtime=$1
+shift
+export FLOTT_LOCK_FILE="$runtime.lock"
+(umask 077 && : >> "$FLOTT_LOCK_FILE") || exit 1
+exec 9>> "$FLOTT_LOCK_FILE" || exit 1
+flock -n 9 || { echo "[ERROR] another process holds $FLOTT_LOCK_FILE" >&2; exit 1; }
+trap : HUP INT TERM # They are for the daemon.
+# shellcheck disable=SC2086 # the options are several words
+"$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$FLOTT_HOME/dist/daemon/jobmanager/main.js" --configDir "$FLOTT_CONF_DIR" "$@" 3>&- &
+pid=$!
+exec 9>&- # From now on the lock ends with the daemon.
+if (: >&3) 2> /dev/null; then
+  echo "$pid" >&3
+  exec 3>&-
+fi
+while :; do
+  wait "$pid"
+  code=$?
+  kill -0 "$pid" 2> /dev/null || break # Else a signal to this shell broke the waiting.
+done
+"$FLOTT_HOME/bin/flott-release.sh" "$FLOTT_LOCK_FILE"
+exit "$code"
