@@ -8,12 +8,13 @@ import { nearest } from '#core/config/nearest.js'
 import { printConfigYaml, printOptionsMarkdown } from '#core/config/print-options.js'
 import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
 import { isId } from '#core/ids.js'
+import { printErrorsMarkdown } from '#core/print-errors.js'
 import { graphOfProgram, type ProgramOptions } from '../submit/program-runner.js'
 import type { RestClusterClient } from '../submit/rest-cluster-client.js'
 import { cancel } from './cancel.js'
 import { optionWithoutValue, splitCommandLine, spreadDynamic } from './command-line.js'
 import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig } from './connect.js'
-import { EXIT, exitCodeOf } from './exit-codes.js'
+import { EXIT, exitCodeOf, printExitCodes } from './exit-codes.js'
 import { list } from './list.js'
 import { namingProgram, refuseMissing, run, stackOf } from './run.js'
 import { status } from './status.js'
@@ -176,7 +177,8 @@ const parser = yargs(spreadDynamic(own))
       common(command)
         .positional('key', { type: 'string', array: true, describe: 'Configuration keys' })
         .option('template', { type: 'boolean', default: false, describe: 'A config.yaml with every key and its default' })
-        .option('markdown', { type: 'boolean', default: false, describe: 'The table of all keys' }),
+        .option('markdown', { type: 'boolean', default: false, describe: 'The table of all keys' })
+        .option('errors', { type: 'boolean', default: false, describe: 'The table of all error codes' }),
     (argv) => {
       exitCode = printConfig(argv, argv.key ?? [])
     },
@@ -187,9 +189,7 @@ const parser = yargs(spreadDynamic(own))
   .alias('help', 'h')
   .version(versionOf())
   .alias('version', 'v')
-  .epilogue(
-    'Exit codes: 0 ok, 1 failure, 2 usage, 3 job FAILED, 4 job CANCELED, 5 cluster unreachable, 6 not found, 7 time-out, 78 configuration, 130/143 signals.',
-  )
+  .epilogue(`Exit codes: ${printExitCodes()}.`)
   .fail((message, error) => {
     if (error) throw error
     throw new FlottError('INVALID_ARGUMENT', optionWithoutValue(own) ?? withNearest(message))
@@ -202,9 +202,13 @@ async function info(options: ProgramOptions, json: boolean): Promise<number> {
   return EXIT.OK
 }
 
-async function printConfig(argv: CommonArguments & { template: boolean; markdown: boolean }, keys: readonly string[]): Promise<number> {
-  if (argv.template || argv.markdown) {
-    terminal.out(argv.template ? printConfigYaml().trimEnd() : printOptionsMarkdown())
+async function printConfig(
+  argv: CommonArguments & { template: boolean; markdown: boolean; errors: boolean },
+  keys: readonly string[],
+): Promise<number> {
+  const print = argv.template ? printConfigYaml : argv.markdown ? printOptionsMarkdown : argv.errors ? printErrorsMarkdown : undefined
+  if (print) {
+    terminal.out(print().trimEnd())
     return EXIT.OK
   }
   const { config, explicit } = loadClientConfig(clusterOptions(argv))
