@@ -193,7 +193,7 @@ export const OPTIONS = {
     scope: 'cluster',
     doc: 'User code that blocks its slot worker for this long fails (TASK_BLOCKED); 0 s: never.',
   },
-  'slot.request.timeout': { default: '5 min', kind: duration, scope: 'cluster', doc: 'How long a job waits for the slots that it needs.' },
+  'slot.request.timeout': { default: '5 min', kind: duration, scope: 'job', doc: 'How long a job waits for the slots that it needs.' },
   'heartbeat.interval': { default: '1 s', kind: duration, scope: 'cluster', doc: 'How often a heartbeat is requested. Flink: 10 s.' },
   'heartbeat.timeout': {
     default: '5 s',

@@ -1,7 +1,10 @@
 /** What a submitted graph must hold, whoever built it: the engine relies on all of it. */
+import { isOptionKey } from '#core/config/load-config.js'
+import { OPTIONS } from '#core/config/options.js'
 import { FlottError } from '#core/errors.js'
 import { isId } from '#core/ids.js'
 import type { JobEdge, JobGraph, JobVertex, Partitioner } from '#protocol/graph/job-graph.js'
+import { wrongFieldOf } from './graph-shape.js'
 
 export const PARALLELISM_MAX = 32_768
 const VERTICES_MAX = 1_000
@@ -19,11 +22,14 @@ const PARTITIONERS: Readonly<Record<Partitioner, true>> = {
 
 /** JOB_SUBMISSION_FAILED or PARALLELISM_ABOVE_MAX, saying what is wrong and where. */
 export function validateJobGraph(graph: JobGraph): void {
-  if (!isId(graph.jobId)) refuse(`the job id '${graph.jobId}' is not 32 lower-case hex digits`)
-  if (typeof graph.jobName !== 'string') refuse('the job has no name')
-  if (!Array.isArray(graph.vertices) || graph.vertices.length === 0) refuse('the graph has no vertices')
+  const wrong = wrongFieldOf(graph)
+  if (wrong !== undefined) refuse(wrong)
+  if (!isId(graph.jobId)) refuse(`the jobId '${graph.jobId}' is not 32 lower-case hex digits`)
+  for (const key of Object.keys(graph.settings))
+    if (isOptionKey(key) && OPTIONS[key].scope !== 'job')
+      throw new FlottError('INVALID_CONFIG', `${key} is no setting of a job, but of the ${OPTIONS[key].scope}`)
+  if (graph.vertices.length === 0) refuse('the graph has no vertices')
   if (graph.vertices.length > VERTICES_MAX) refuse(`the graph has ${graph.vertices.length} vertices, at most ${VERTICES_MAX} are possible`)
-  if (!Array.isArray(graph.edges)) refuse('the graph has no list of edges')
   const vertices = new Map<string, JobVertex>()
   const operators = new Map<string, string>()
   for (const vertex of graph.vertices) {
@@ -58,11 +64,11 @@ function validateVertex(vertex: JobVertex): void {
       'PARALLELISM_ABOVE_MAX',
       `'${name}' has the parallelism ${parallelism}, above its max parallelism ${maxParallelism}`,
     )
-  if (typeof vertex.slotSharingGroup !== 'string' || vertex.slotSharingGroup === '') refuse(`'${name}' has no slot sharing group`)
-  if (!Array.isArray(operators) || operators.length === 0) refuse(`'${name}' has no operators`)
+  if (vertex.slotSharingGroup === '') refuse(`'${name}' has no slot sharing group`)
+  if (operators.length === 0) refuse(`'${name}' has no operators`)
   operators.forEach((operator, i) => {
     const { input } = operator
-    if (typeof operator.uid !== 'string' || operator.uid === '') refuse(`an operator of '${name}' has no uid`)
+    if (operator.uid === '') refuse(`an operator of '${name}' has no uid`)
     if (i === 0 ? input !== undefined : input === undefined || !Number.isInteger(input) || input < 0 || input >= i)
       refuse(`operator '${operator.uid}' of '${name}' is not chained to one before it`)
   })
