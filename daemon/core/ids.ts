@@ -20,7 +20,10 @@ export function isId(text: string): boolean {
   return /^[0-9a-f]{32}$/.test(text)
 }
 
-/** An attempt: one try at a subtask. It fences late messages of earlier tries. */
-export function attemptIdOf(vertexId: string, subtaskIndex: number, attemptNumber: number): string {
-  return `${vertexId}_${subtaskIndex}_${attemptNumber}`
+/**
+ * An attempt: one try at a subtask. It fences late messages of earlier tries. The job is part of it, since two jobs made of one program
+ * have the same vertices, and may share a TaskManager.
+ */
+export function attemptIdOf(jobId: string, vertexId: string, subtaskIndex: number, attemptNumber: number): string {
+  return `${jobId}_${vertexId}_${subtaskIndex}_${attemptNumber}`
 }

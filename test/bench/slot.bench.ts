@@ -2,7 +2,7 @@
 import { cpus } from 'node:os'
 import { systemClock } from '#core/clock.js'
 import { NO_EPOCH } from '#core/epoch.js'
-import { stableId } from '#core/ids.js'
+import { attemptIdOf, stableId } from '#core/ids.js'
 import { systemRandom } from '#core/random.js'
 import { Doorbell } from '#taskmanager/exchange/doorbell.js'
 import { SlotExchangeFactory } from '#taskmanager/exchange/exchange-factory.js'
@@ -37,7 +37,7 @@ const sketch = sketchJob(
   [{ from: 'events', to: 'sum', partitioner: 'hash', functions: { key: { field: 'user' } } }],
 )
 
-const attempts = sketch.jobGraph.vertices.map((v) => `${v.id}_0_0`)
+const attempts = sketch.jobGraph.vertices.map((v) => attemptIdOf(sketch.jobGraph.jobId, v.id, 0, 0))
 const [edge] = sketch.jobGraph.edges
 const channel = { edgeId: edge!.id, producerAttempt: attempts[0]!, producerSubtask: 0, consumerAttempt: attempts[1]!, consumerSubtask: 0 }
 let finished = 0

@@ -139,7 +139,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   }
   #reports(): AttemptReport[] {
     return [...this.attempts].map(([attemptId, { jobId, state, deploymentNumber }]) => {
-      const [vertexId, subtask, number] = attemptId.split('_') as [string, string, string]
+      const [, vertexId, subtask, number] = attemptId.split('_') as [string, string, string, string]
       return {
         jobId,
         vertexId,

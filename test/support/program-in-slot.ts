@@ -82,7 +82,7 @@ class Enumerators {
     for (const { id, parallelism, operators } of jobGraph.vertices) {
       const [head] = operators
       if (head?.kind !== 'source') continue
-      const send = (event: EnumeratorEvent, reader: number) => this.#send(attemptIdOf(id, reader, 0), head.id, event)
+      const send = (event: EnumeratorEvent, reader: number) => this.#send(attemptIdOf(jobGraph.jobId, id, reader, 0), head.id, event)
       const enumerator = (program.operators.get(head.uid) as SourceDefinition).source.createEnumerator(
         {
           parallelism,

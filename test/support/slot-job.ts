@@ -124,7 +124,7 @@ export class SlotJob {
     const attempt = options.attempt ?? 0
     const { jobGraph } = job
     const subtasks = jobGraph.vertices.flatMap((v) => Array.from({ length: v.parallelism }, (_, index) => ({ vertexId: v.id, index })))
-    const attemptOf = (vertexId: string, index: number) => attemptIdOf(vertexId, index, attempt)
+    const attemptOf = (vertexId: string, index: number) => attemptIdOf(jobGraph.jobId, vertexId, index, attempt)
     this.attempts = subtasks.map(({ vertexId, index }) => attemptOf(vertexId, index))
     const tasks = subtasks.map(({ vertexId, index }): WorkerTask => {
       const restore = options.restore?.[`${vertexId}_${index}`]
@@ -230,7 +230,7 @@ export class SlotJob {
   restoreOf(checkpointId: number): Readonly<Record<string, TaskRestore>> {
     return Object.fromEntries(
       this.acknowledged(checkpointId).map(({ attemptId, snapshot }) => {
-        const [vertexId, index] = attemptId.split('_')
+        const [, vertexId, index] = attemptId.split('_')
         const operators = Object.fromEntries(Object.entries(snapshot.operators).map(([id, state]) => [id, [state]]))
         return [`${vertexId}_${index}`, { checkpointId, operators, parallelism: vertexOf(this.job.jobGraph, vertexId!).parallelism }]
       }),

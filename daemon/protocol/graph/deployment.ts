@@ -7,7 +7,7 @@ export interface AttemptLocation {
   readonly vertexId: string
   readonly subtaskIndex: number
   readonly attemptNumber: number
-  /** attemptIdOf(vertexId, subtaskIndex, attemptNumber). */
+  /** attemptIdOf(jobId, vertexId, subtaskIndex, attemptNumber). */
   readonly attemptId: string
   readonly taskManagerId: string
   readonly slotIndex: number

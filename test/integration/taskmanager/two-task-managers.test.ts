@@ -70,7 +70,7 @@ test('two TaskManager processes run a job whose records cross between them', asy
     for (const vertex of jobGraph.vertices)
       for (let subtaskIndex = 0; subtaskIndex < vertex.parallelism; subtaskIndex++) {
         const { taskManagerId, host, dataPort } = hosts[subtaskIndex]!.registration
-        const attemptId = attemptIdOf(vertex.id, subtaskIndex, 1)
+        const attemptId = attemptIdOf(jobGraph.jobId, vertex.id, subtaskIndex, 1)
         attempts.push({
           vertexId: vertex.id,
           subtaskIndex,

@@ -17,6 +17,7 @@ export class ExecutionVertex {
   submittedMs: number | undefined
 
   constructor(
+    private readonly jobId: string,
     readonly jobVertex: JobVertex,
     readonly subtaskIndex: number,
     readonly region: number,
@@ -68,7 +69,7 @@ export class ExecutionVertex {
   }
   #created(attemptNumber: number): Execution {
     this.timestamps = { CREATED: this.now() }
-    return { attempt: attemptIdOf(this.jobVertex.id, this.subtaskIndex, attemptNumber), attemptNumber, state: 'CREATED' }
+    return { attempt: attemptIdOf(this.jobId, this.jobVertex.id, this.subtaskIndex, attemptNumber), attemptNumber, state: 'CREATED' }
   }
 }
 
@@ -89,7 +90,7 @@ export class ExecutionGraph {
     this.vertices = jobGraph.vertices.flatMap((jobVertex) =>
       Array.from({ length: jobVertex.parallelism }, (_, subtaskIndex) => {
         const region = regionOf.get(subtaskKey(jobVertex.id, subtaskIndex))!
-        return new ExecutionVertex(jobVertex, subtaskIndex, region, firstAttemptNumber, now)
+        return new ExecutionVertex(jobGraph.jobId, jobVertex, subtaskIndex, region, firstAttemptNumber, now)
       }),
     )
     this.#bySubtask = new Map(this.vertices.map((vertex) => [subtaskKey(vertex.vertexId, vertex.subtaskIndex), vertex]))
@@ -98,7 +99,7 @@ export class ExecutionGraph {
 
   /** The subtask whose current attempt that is; undefined for older ones. */
   byAttempt(attemptId: string): ExecutionVertex | undefined {
-    const vertex = this.#bySubtask.get(attemptId.slice(0, attemptId.lastIndexOf('_')))
+    const vertex = this.#bySubtask.get(attemptId.slice(this.jobGraph.jobId.length + 1, attemptId.lastIndexOf('_')))
     return vertex?.execution.attempt === attemptId ? vertex : undefined
   }
   /** The subtask that runs an operator's instance. */

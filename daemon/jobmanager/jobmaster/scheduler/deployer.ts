@@ -103,7 +103,8 @@ export class Deployer {
       vertices.map((vertex) => {
         const slot = this.options.slotOf(vertex)
         if (!slot) throw new FlottError('TASK_LOST', `the slot for ${vertex.taskName} is gone`)
-        return [vertex, { attempt: attemptIdOf(vertex.vertexId, vertex.subtaskIndex, attemptNumber), attemptNumber, slot }] as const
+        const attempt = attemptIdOf(this.options.graph.jobGraph.jobId, vertex.vertexId, vertex.subtaskIndex, attemptNumber)
+        return [vertex, { attempt, attemptNumber, slot }] as const
       }),
     )
   }

@@ -22,7 +22,7 @@ class RemembersAll extends KeyedProcessFunction<number, number, number> {
   }
 }
 function parse(n: number): number {
-  if (n === 100) throw new RangeError(`${n} is out of range`) // Line 17.
+  if (n === 100) throw new RangeError(`${n} is out of range`)
   return n
 }
 function spin(n: number): number {

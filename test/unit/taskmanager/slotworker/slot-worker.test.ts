@@ -11,7 +11,7 @@ const CHECKPOINTS = { 'execution.checkpointing.interval': '1 s' }
 function assign(job: SlotJob, source: string, vertex: string, to: number): void {
   job.send({
     kind: 'operator-events',
-    attemptId: `${stableId(vertex)}_0_${job.attempts[0]!.split('_')[2]}`,
+    attemptId: job.attempts.find((id) => id.includes(`_${stableId(vertex)}_0_`))!,
     operatorId: stableId(source),
     events: [
       { number: 1, event: { kind: 'splits-assigned', splits: [{ splitId: 's', from: 0, to }] } },

@@ -12,7 +12,7 @@ import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 
 const STATES = Object.keys(NEXT) as ExecutionState[]
 const slot: AllocatedSlot = { allocationId: 'a', taskManagerId: 'tm', slotIndex: 0, host: 'h', dataPort: 1 }
-const attempt = attemptIdOf('v', 0, 3)
+const attempt = attemptIdOf('job', 'v', 0, 3)
 const inState = (state: ExecutionState): Execution => ({
   attempt,
   attemptNumber: 3,
