@@ -21,7 +21,10 @@ command -v node > /dev/null || { echo 'Node.js 20.19 or later is needed: https:/
 node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
   { echo "Node.js 20.19 or later is needed; this is $(node --version)" >&2; exit 1; }
 
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+# A link would be followed, and what it leads to emptied.
+if [ -h node_modules ]; then
+  echo 'node_modules is a link: taken as it is'
+elif [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   missing=
   for tool in make g++ python3; do command -v $tool > /dev/null || missing=1; done
   if [ -n "$missing" ]; then
