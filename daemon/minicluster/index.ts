@@ -7,6 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { configOf } from '#core/config/load-config.js'
 import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
 import { createLogger } from '#core/logger.js'
@@ -43,11 +44,12 @@ export async function startMiniCluster({ slots, settings }: MiniClusterOptions):
   const release = guardAgainstExit({ directory, stop })
   try {
     const common = { ...defaults(slots, directory), ...settings }
-    const jobManager = await startJobManager(context('jobmanager', common, stop))
+    const log = logUntil(() => stopping !== undefined)
+    const jobManager = await startJobManager(context('jobmanager', common, { log, stop }))
     daemons.push(jobManager)
     const port = jobManager.rpcAddress.slice(jobManager.rpcAddress.lastIndexOf(':') + 1)
     await new Promise<void>((registered, failed) => {
-      const taskManager = context('taskmanager', { ...common, 'jobmanager.rpc.port': port }, stop, registered)
+      const taskManager = context('taskmanager', { ...common, 'jobmanager.rpc.port': port }, { log, stop, onReady: registered })
       startTaskManager(taskManager).then((running) => daemons.push(running), failed)
     })
     return { restUrl: jobManager.restUrl, stop }
@@ -74,9 +76,25 @@ function defaults(slots: number, directory: string): Readonly<Record<string, str
   }
 }
 
-function context(name: string, settings: Readonly<Record<string, string>>, stop: () => Promise<void>, onReady = () => {}): DaemonContext {
+/** Standard error. What the daemons say of each other's end, when both are stopped, is nothing that a program's user wants to read. */
+function logUntil(stopping: () => boolean): Writable {
+  return new Writable({
+    write(line, _encoding, done) {
+      if (!stopping()) process.stderr.write(line)
+      done()
+    },
+  })
+}
+
+interface Surroundings {
+  readonly log: Writable
+  readonly onReady?: () => void
+  stop(): Promise<void>
+}
+
+function context(name: string, settings: Readonly<Record<string, string>>, { log, onReady = () => {}, stop }: Surroundings): DaemonContext {
   const loaded = configOf(settings, 'mini-cluster')
-  const logger = createLogger({ level: loaded.config['env.log.level'], fields: { daemon: name } })
+  const logger = createLogger({ level: loaded.config['env.log.level'], fields: { daemon: name }, destination: log })
   return {
     ...loaded,
     name,

@@ -4,7 +4,7 @@
  */
 import { type Clock, sleep, type Timer } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
-import { deserializeError, FlottError, type SerializedError } from '#core/errors.js'
+import { deserializeError, FlottError, isFlottError, type SerializedError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
@@ -292,7 +292,8 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       cancelTasks: (tasks) => this.#deployer.cancel(tasks),
       allRunning: () => this.#checkpoints.startTriggering(),
       regionsStopped: (regions, wholeJob, cause) => {
-        this.logger.warn('tasks are stopped', { regions: regions.length, wholeJob, cause })
+        const level = isFlottError(cause, 'JOB_CANCELED') ? 'info' : 'warn'
+        this.logger[level]('tasks are stopped', { regions: regions.length, wholeJob, cause })
         this.#checkpoints.stopTriggering(cause)
         this.#deployer.regionsStopped(regions, wholeJob)
       },
