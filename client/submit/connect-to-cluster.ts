@@ -1,7 +1,7 @@
 import type { ClusterClient } from './cluster-client.js'
 
 /** Loads HTTP at the first submission only: building a graph needs none. */
-export async function connectToCluster(restUrl: string, token?: string): Promise<ClusterClient> {
+export async function connectToCluster(restUrl: string, options: { readonly pollMaxMs?: number } = {}): Promise<ClusterClient> {
   const { RestClusterClient } = await import('./rest-cluster-client.js')
-  return new RestClusterClient({ restUrl, ...(token === undefined ? {} : { token }) })
+  return new RestClusterClient({ restUrl, ...options })
 }

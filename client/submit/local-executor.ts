@@ -28,7 +28,11 @@ const MINI_CLUSTER: string = '../../daemon/minicluster/index.js' // By name only
 export async function startLocalCluster(jobGraph: Pick<JobGraph, 'vertices' | 'settings'>): Promise<ClusterClient> {
   const { startMiniCluster } = (await import(MINI_CLUSTER)) as { startMiniCluster: StartMiniCluster }
   const cluster = await startMiniCluster({ slots: slotsNeeded(jobGraph), settings: {} })
-  return new EphemeralClusterClient(await connectToCluster(cluster.restUrl), () => cluster.stop(), systemClock)
+  return new EphemeralClusterClient(
+    await connectToCluster(cluster.restUrl, { pollMaxMs: RESULT_POLL_MS }),
+    () => cluster.stop(),
+    systemClock,
+  )
 }
 
 /** Of each slot-sharing group its widest vertex. */
@@ -40,6 +44,8 @@ export function slotsNeeded({ vertices }: Pick<JobGraph, 'vertices'>): number {
 }
 
 const POLL_MS = 20
+/** Asking costs little within a process, and a program should not outlive its job. */
+const RESULT_POLL_MS = 100
 
 /** The client of a cluster that lives for one job: it keeps what may be asked for once the cluster is gone. */
 export class EphemeralClusterClient implements ClusterClient {

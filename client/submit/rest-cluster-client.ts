@@ -28,6 +28,8 @@ export interface RestClusterClientOptions {
   readonly token?: string
   readonly retry?: RetryPolicy
   readonly clock?: Clock
+  /** Longest pause between two questions whether a job has ended. */
+  readonly pollMaxMs?: number
   readonly onTrouble?: (trouble: Error | undefined) => void
 }
 
@@ -40,9 +42,11 @@ export class RestClusterClient implements ClusterClient {
   readonly #addresses: RestAddresses
   readonly #transport: RestTransport
   readonly #clock: Clock
+  readonly #pollMaxMs: number
 
   constructor(options: RestClusterClientOptions) {
     this.#clock = options.clock ?? systemClock
+    this.#pollMaxMs = options.pollMaxMs ?? POLL_MAX_MS
     this.#addresses = options.addresses ?? staticAddresses(options.restUrl ?? '')
     const headers: Record<string, string> = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
     this.#transport = new RestTransport(this.#addresses, options.retry ?? RETRY, this.#clock, headers, options.onTrouble)
@@ -66,7 +70,7 @@ export class RestClusterClient implements ClusterClient {
     return (await this.#get<{ status: JobStatus }>(`/v1/jobs/${jobId}/status`)).status
   }
   async requestJobResult(jobId: string, signal?: AbortSignal): Promise<JobResult> {
-    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(delayMs * 2, POLL_MAX_MS)) {
+    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(delayMs * 2, this.#pollMaxMs)) {
       const { 'job-execution-result': result } = await this.#get<ExecutionResultResponse>(`/v1/jobs/${jobId}/execution-result`, signal)
       if (result) {
         const failure = result['failure-cause']?.error as SerializedError | undefined
