@@ -30,6 +30,8 @@ export interface LoopbackLink {
 }
 const NO_FAULTS: LoopbackFaults = { delayMs: () => 0, drops: () => false }
 const DIAL_TIMEOUT_MS = 5_000
+/** As in BlobTransfer over HTTP: how long a transfer may stand still. */
+const STALL_MS = 30_000
 
 export class LoopbackNetwork {
   readonly #processes = new Map<string, LoopbackProcess>()
@@ -41,10 +43,13 @@ export class LoopbackNetwork {
     readonly faults: LoopbackFaults = NO_FAULTS,
   ) {}
 
-  /** A process that can be dialled at the address until it crashes. Its successor may take the same address. */
-  process(address: string, seen = new HighestEpoch()): LoopbackProcess {
+  /**
+   * A process that can be dialled at the address until it crashes. Its successor may take the same address. What arrives there arrives
+   * by its clock: while that one stands still, messages wait.
+   */
+  process(address: string, seen = new HighestEpoch(), clock = this.clock): LoopbackProcess {
     if (this.#processes.has(address)) throw new Error(`${address} is taken`)
-    const process = new LoopbackProcess(address, this, seen)
+    const process = new LoopbackProcess(address, this, seen, clock)
     this.#processes.set(address, process)
     return process
   }
@@ -58,20 +63,27 @@ export class LoopbackNetwork {
   }
   /** From now on what the two send each other vanishes, in silence. */
   cut(a: string, b: string): void {
-    this.#cuts.add(pair(a, b))
+    this.cutOneWay(a, b)
+    this.cutOneWay(b, a)
   }
-  /** New messages arrive again; connections that lost one break. */
+  /** What goes the other way arrives. */
+  cutOneWay(from: string, to: string): void {
+    this.#cuts.add(way(from, to))
+  }
+  /** New messages arrive again, both ways; connections that lost one break. */
   heal(a: string, b: string): void {
-    this.#cuts.delete(pair(a, b))
+    this.#cuts.delete(way(a, b))
+    this.#cuts.delete(way(b, a))
     for (const link of [...this.#links]) if (link.joins(a) && link.joins(b) && link.lossy) link.break('messages were lost', undefined)
   }
-  isCut(a: string, b: string): boolean {
-    return this.#cuts.has(pair(a, b))
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(way(from, to))
   }
-  /** Calls `arrive` after the delay between the two, 0 being the next turn. */
-  after(delayMs: number, arrive: () => void): void {
-    if (delayMs > 0) this.clock.setTimer(delayMs, arrive)
-    else this.clock.defer(arrive)
+  /** Calls `arrive` after the delay, 0 being the next turn, in a turn of the process. */
+  after(delayMs: number, arrive: () => void, at?: LoopbackProcess): void {
+    const clock = at?.clock ?? this.clock
+    if (delayMs > 0) clock.setTimer(delayMs, arrive)
+    else clock.defer(arrive)
   }
   /** Returns the removal. */
   addLink(link: LoopbackLink): () => void {
@@ -88,21 +100,30 @@ export class LoopbackNetwork {
 /** One process: its RpcNetwork and its blob endpoint. */
 export class LoopbackProcess implements RpcNetwork {
   readonly endpoints: Endpoints
-  blobs: BlobStore | undefined
+  #blobs: (() => BlobStore) | undefined
+  #persistEpoch: (epoch: Epoch) => Promise<void> = async () => {}
 
   constructor(
     readonly address: string,
     private readonly network: LoopbackNetwork,
     readonly seen: HighestEpoch,
+    readonly clock: Clock,
   ) {
     this.endpoints = new Endpoints(seen)
   }
   get alive(): boolean {
     return this.network.at(this.address) === this
   }
-  /** What HttpBlobTransfer clients of this address reach. */
-  serveBlobs(store: BlobStore): void {
-    this.blobs = store
+  /** What a BlobServer is to HttpBlobTransfer. */
+  serveBlobs(store: BlobStore | (() => BlobStore), persistEpoch = this.#persistEpoch): void {
+    this.#blobs = typeof store === 'function' ? store : () => store
+    this.#persistEpoch = persistEpoch
+  }
+  persistEpoch(epoch: Epoch): Promise<void> {
+    return this.#persistEpoch(epoch)
+  }
+  get blobs(): BlobStore | undefined {
+    return this.#blobs?.()
   }
   blobTransfer(): BlobTransfer {
     return new LoopbackBlobTransfer(this, this.network)
@@ -122,16 +143,18 @@ export class LoopbackProcess implements RpcNetwork {
       }
       const abort = () => settle(() => reject(signal?.reason))
       const expire = () => settle(() => reject(new FlottError('RPC_TIMEOUT', `${address} did not answer in ${timeoutMs} ms`)))
-      const timer = this.network.clock.setTimer(timeoutMs, expire)
+      const timer = this.clock.setTimer(timeoutMs, expire)
       signal?.addEventListener('abort', abort, { once: true })
-      this.network.after(this.network.faults.delayMs(this.address, address), () => {
-        if (this.network.isCut(this.address, address) || !this.alive) return
-        const listener = this.network.at(address)
+      const arrive = () => {
+        const { network } = this
+        if (network.isCut(this.address, address) || network.isCut(address, this.address) || !this.alive) return
+        const listener = network.at(address)
         settle(() => {
-          if (listener) resolve(this.network.link(this, listener))
+          if (listener) resolve(network.link(this, listener))
           else reject(new FlottError('CONNECTION_REFUSED', `nobody listens at ${address}`))
         })
-      })
+      }
+      this.network.after(this.network.faults.delayMs(this.address, address), arrive, this) // The peer's kernel answers, even while it stands still.
     })
   }
 }
@@ -168,16 +191,16 @@ class Link implements LoopbackLink {
     this.#broken = true
     this.forget()
     if (this.dialler.address !== at) this.#deliver(this.listener, this.dialler, () => this.dialled.lost(reason))
-    else this.dialled.lost(reason)
+    else if (this.dialler.alive) this.dialled.lost(reason)
     if (this.listener.address !== at) this.#deliver(this.dialler, this.listener, () => this.accepted.lost(reason))
-    else this.accepted.lost(reason)
+    else if (this.listener.alive) this.accepted.lost(reason)
   }
   #end(self: LoopbackProcess, peer: LoopbackProcess): PeerConnection {
     const carrier = {
       send: (message: RpcMessage) => this.#send(self, peer, structuredClone(message)),
       hangUp: (reason: string) => this.break(reason, self.address),
     }
-    return new PeerConnection(peer.address, carrier, { clock: this.network.clock, endpoints: self.endpoints })
+    return new PeerConnection(peer.address, carrier, { clock: self.clock, endpoints: self.endpoints })
   }
   #send(from: LoopbackProcess, to: LoopbackProcess, message: RpcMessage): void {
     if (this.#broken || !from.alive) return
@@ -193,10 +216,11 @@ class Link implements LoopbackLink {
     const now = this.network.clock.monotonicMs()
     direction.dueMs = Math.max(direction.dueMs, now + this.network.faults.delayMs(from.address, to.address))
     direction.waiting.push(arrive)
-    this.network.after(direction.dueMs - now, () => {
-      const next = direction.waiting.shift() // The oldest, whichever timer fires first.
-      if (to.alive) next?.()
-    })
+    const next = () => {
+      const oldest = direction.waiting.shift() // Whichever timer fires first.
+      if (to.alive) oldest?.()
+    }
+    this.network.after(direction.dueMs - now, next, to)
   }
 }
 
@@ -209,10 +233,11 @@ class LoopbackBlobTransfer implements BlobTransfer {
 
   async put(address: string, name: string, content: Uint8Array | AsyncIterable<Uint8Array>, epoch: Epoch): Promise<BlobInfo> {
     const peer = await this.#reach(address)
-    if (!peer.seen.adopt(epoch)) throw new FlottError('NOT_LEADER', `PUT ${name} carries an old epoch`)
-    const info = await this.#storeOf(peer).put(name, this.#carried(address, content instanceof Uint8Array ? [content] : content))
-    await this.#reach(address)
-    return info
+    return this.#whileOpen(address, async () => {
+      if (!peer.seen.adopt(epoch)) throw new FlottError('NOT_LEADER', `PUT ${name} carries an old epoch`)
+      await peer.persistEpoch(epoch)
+      return this.#storeOf(peer).put(name, this.#carried(address, content instanceof Uint8Array ? [content] : content))
+    })
   }
   async get(address: string, name: string): Promise<Uint8Array> {
     const parts: Uint8Array[] = []
@@ -222,12 +247,20 @@ class LoopbackBlobTransfer implements BlobTransfer {
   async *read(address: string, name: string): AsyncIterable<Uint8Array> {
     const peer = await this.#reach(address)
     const store = this.#storeOf(peer)
-    const info = await store.info(name)
+    const info = await this.#whileOpen(address, () => store.info(name))
     if (!info) throw new FlottError('BLOB_NOT_FOUND', name)
     let crc = 0
-    for await (const part of this.#carried(address, store.read(name))) {
-      crc = crc32(part, crc)
-      yield part
+    const parts = store.read(name)[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const part = await this.#whileOpen(address, () => parts.next())
+        if (part.done) break
+        const bytes = part.value.slice()
+        crc = crc32(bytes, crc)
+        yield bytes
+      }
+    } finally {
+      await parts.return?.()
     }
     if (crc !== info.crc32) throw new FlottError('BLOB_CORRUPT', name)
   }
@@ -241,20 +274,64 @@ class LoopbackBlobTransfer implements BlobTransfer {
       yield part.slice()
     }
   }
-  /** One way through the network. CONNECTION_REFUSED where the peer is gone, CONNECTION_LOST where the way is cut. */
+
+  /** The peer works, and its answer comes back. */
+  #whileOpen<T>(address: string, work: () => Promise<T>): Promise<T> {
+    const { network, self } = this
+    const peer = network.at(address)
+    return this.#exchange(address, (end, resolve, reject) => {
+      const answer = (finish: () => void) => {
+        if (network.isCut(address, self.address) || !peer?.alive) return
+        network.after(network.faults.delayMs(address, self.address), () => end(finish), self)
+      }
+      work().then(
+        (value) => answer(() => resolve(value)),
+        (error: unknown) => answer(() => reject(error)),
+      )
+    })
+  }
+  /** The way there; from then on it is the peer's turn. CONNECTION_REFUSED where the peer is gone. */
   #reach(address: string): Promise<LoopbackProcess> {
     const { network, self } = this
-    return new Promise((resolve, reject) => {
-      network.after(network.faults.delayMs(self.address, address), () => {
+    return this.#exchange(address, (end, resolve, reject) => {
+      const arrive = () => {
         const peer = network.at(address)
-        if (network.isCut(self.address, address)) reject(new FlottError('CONNECTION_LOST', `no way to ${address}`))
-        else if (peer && self.alive) resolve(peer)
-        else reject(new FlottError('CONNECTION_REFUSED', `nobody listens at ${address}`))
+        if (network.isCut(self.address, address) || !self.alive) return
+        end(() => (peer ? resolve(peer) : reject(new FlottError('CONNECTION_REFUSED', `nobody listens at ${address}`))))
+      }
+      network.after(network.faults.delayMs(self.address, address), arrive, network.at(address) ?? self)
+    })
+  }
+  /** CONNECTION_LOST when the peer is gone meanwhile, RPC_TIMEOUT when nothing comes for too long. */
+  #exchange<T>(
+    address: string,
+    begin: (end: (finish: () => void) => void, resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  ): Promise<T> {
+    const { network, self } = this
+    return new Promise((resolve, reject) => {
+      let ended = false
+      const end = (finish: () => void) => {
+        if (ended) return
+        ended = true
+        stall.cancel()
+        forget()
+        finish()
+      }
+      const fail = (error: FlottError) => end(() => reject(error))
+      const stall = self.clock.setTimer(STALL_MS, () => fail(new FlottError('RPC_TIMEOUT', `${address}: nothing moved for ${STALL_MS} ms`)))
+      const forget = network.addLink({
+        joins: (a) => a === address || a === self.address,
+        lossy: false,
+        break(reason, at) {
+          forget()
+          if (at !== self.address) network.after(0, () => fail(new FlottError('CONNECTION_LOST', `${address}: ${reason}`)), self)
+        },
       })
+      begin(end, resolve, reject)
     })
   }
 }
 
-function pair(a: string, b: string): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`
+function way(from: string, to: string): string {
+  return `${from} ${to}`
 }

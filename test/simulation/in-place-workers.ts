@@ -1,5 +1,4 @@
-import type { Clock } from '#core/clock.js'
-import { type Random, seededRandom } from '#core/random.js'
+import { seededRandom } from '#core/random.js'
 import { Doorbell } from '#taskmanager/exchange/doorbell.js'
 import { SlotExchangeFactory } from '#taskmanager/exchange/exchange-factory.js'
 import { createWindowOperator } from '#taskmanager/operators/window.js'
@@ -12,62 +11,66 @@ import type {
 } from '#taskmanager/slotworker/protocol.js'
 import { SlotWorker } from '#taskmanager/slotworker/slot-worker.js'
 import { createKeyedStateBackend } from '#taskmanager/state/heap-keyed-state-backend.js'
-import type { UserCodeLoader } from '#usercode/user-code-loader.js'
+import type { ProcessClock } from './process-clock.js'
+import { SlotOccupancy } from './slot-occupancy.js'
+import type { World } from './world.js'
 
 /** Slot workers in this very thread: the same code, a turn a message, and what crosses the port is cloned as between threads. */
 export class InPlaceSlotWorkerHost implements SlotWorkerHost {
-  readonly #running = new Set<() => void>()
-  #crashed = false
+  readonly #occupancy: SlotOccupancy
 
   constructor(
-    private readonly clock: Clock,
-    private readonly random: Random,
-    private readonly loader: UserCodeLoader,
-  ) {}
-
-  /** The process is gone: nothing of it runs on, nothing is reported. */
-  crash(): void {
-    this.#crashed = true
-    for (const stop of this.#running) stop()
+    private readonly world: World,
+    private readonly clock: ProcessClock,
+  ) {
+    this.#occupancy = new SlotOccupancy(world.invariants)
   }
 
   start(
     data: SlotWorkerData,
     handlers: { onMessage(message: FromSlotWorker): void; onExit(cause: Error | undefined): void },
   ): SlotWorkerPort {
-    const { clock, loader } = this
+    const { clock, world } = this
+    const slot = this.#occupancy.worker(data.taskManagerId)
     let exited = false
     const worker = new SlotWorker({
       data,
       clock,
       doorbell: new Doorbell(data.doorbell, { oneThread: true }),
-      exchange: new SlotExchangeFactory({ random: seededRandom(Math.floor(this.random.next() * 2 ** 32)) }),
-      loader,
+      exchange: new SlotExchangeFactory({ random: seededRandom(Math.floor(world.random.next() * 2 ** 32)) }),
+      loader: world.loader,
       memory: { usedBytes: () => 0 },
       createKeyedState: createKeyedStateBackend,
       createWindowOperator,
       post: (message, transfer = []) => {
         const copy = structuredClone(message, { transfer: [...transfer] })
+        slot.posts(copy)
         clock.defer(() => exited || handlers.onMessage(copy))
+        if (world.broken.has('commit-before-completion') && copy.kind === 'checkpoint-acknowledged')
+          post({ kind: 'checkpoint-complete', attemptIds: [copy.attemptId], checkpointId: copy.checkpointId })
       },
     })
-    const stop = () => {
-      exited = true
-      worker.stop()
+    const post = (message: ToSlotWorker, transfer: readonly ArrayBuffer[] = []) => {
+      const copy = structuredClone(this.#changed(message), { transfer: [...transfer] })
+      slot.takes(copy)
+      clock.defer(() => exited || worker.handle(copy))
     }
-    this.#running.add(stop)
     clock.defer(() => exited || worker.start())
     return {
-      post: (message: ToSlotWorker, transfer: readonly ArrayBuffer[] = []) => {
-        const copy = structuredClone(message, { transfer: [...transfer] })
-        clock.defer(() => exited || worker.handle(copy))
-      },
+      post,
       terminate: async () => {
         if (exited) return
-        stop()
-        this.#running.delete(stop)
-        clock.defer(() => this.#crashed || handlers.onExit(undefined))
+        exited = true
+        slot.ends()
+        worker.stop()
+        clock.defer(() => handlers.onExit(undefined))
       },
     }
+  }
+
+  #changed(message: ToSlotWorker): ToSlotWorker {
+    if (message.kind !== 'deploy' || !this.world.broken.has('forget-restored-state')) return message
+    const tasks = message.tasks.map(({ descriptor: { restore: _, ...descriptor }, ...task }) => ({ ...task, descriptor }))
+    return { ...message, tasks }
   }
 }

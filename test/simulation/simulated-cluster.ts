@@ -1,118 +1,142 @@
 /**
- * A whole cluster in one thread: real JobManagers, TaskManagers and slot workers over a simulated network, ZooKeeper and disk, under a
+ * A whole cluster in one thread: real JobManagers, TaskManagers and slot workers over a simulated network, ZooKeeper and disks, under a
  * fake clock. All chance comes from one seed, so that a seed is a whole history.
  */
-import { configOf } from '#core/config/load-config.js'
-import { HighestEpoch } from '#core/epoch.js'
-import { FlottError } from '#core/errors.js'
-import type { Logger } from '#core/logger.js'
-import { between, type Random, seededRandom } from '#core/random.js'
+import { graphOfFunction } from '#client/submit/program-runner.js'
+import { between, pick, type Random, seededRandom } from '#core/random.js'
 import { SimulatedZooKeeper } from '#ha/memory/simulated-zookeeper.js'
 import { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
-import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
-import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
-import { JobManager, type Leading } from '#jobmanager/job-manager.js'
-import { coordinatorFactory } from '#jobmanager/jobmaster/coordinator-factory.js'
-import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
-import { InlineEnumeratorHost } from '#jobmanager/jobmaster/sources/inline-enumerator-host.js'
+import type { Leading } from '#jobmanager/job-manager.js'
 import type { JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import { LoopbackNetwork } from '#rpc/loopback.js'
-import { ChannelNetworkEnvironment } from '#taskmanager/network/channel-network-environment.js'
 import { LoopbackDataPorts } from '#taskmanager/network/loopback-transport.js'
-import { TaskExecutor } from '#taskmanager/task-executor.js'
 import { FunctionLoader } from '#usercode/program-loader.js'
 import { FakeClock } from '../support/fake-clock.js'
-import { graphOf } from '../support/graph.js'
-import { MemoryBlobs } from '../support/memory-storage.js'
-import { InPlaceSlotWorkerHost } from './in-place-workers.js'
+import type { BrokenRule } from './broken-rules.js'
+import { Invariants } from './invariants.js'
+import { SimulatedDisk } from './simulated-disk.js'
+import { type SimulatedJobManager, startSimulatedJobManager } from './simulated-job-manager.js'
+import { startSimulatedTaskManager } from './simulated-task-manager.js'
+import { type SimulatedProcess, TIMING, type Timing, type World } from './world.js'
 
-export interface SimulationOptions {
+export interface ClusterOptions {
   readonly seed: number
   readonly jobManagers: number
   readonly taskManagers: number
   readonly slotsEach: number
-  /** Chance that a message is lost, and its connection with it. */
-  readonly dropRate?: number
-  readonly delayMs?: readonly [number, number]
-  /** What the job is; evaluated anew in each slot and for each enumerator, like an artifact. */
-  readonly program: () => unknown
+  readonly timing?: Timing
   readonly settings?: Readonly<Record<string, string>>
+  readonly broken?: readonly BrokenRule[]
 }
 
-interface Process {
-  readonly name: string
-  readonly kind: 'jobmanager' | 'taskmanager'
-  readonly jobManager?: JobManager
-  /** Without a goodbye. */
-  crash(): void
+/** What faults turn: it holds for all messages of the network. */
+export interface Weather {
+  delayMs: readonly [number, number]
+  /** Chance that a message is lost, and its connection with it. */
+  dropRate: number
 }
+export const FAIR: Weather = { delayMs: [0, 4], dropRate: 0 }
 
-const ZOOKEEPER_RETRY_MS = 500
+const RESTART_MS = 1_000
 
 export class SimulatedCluster {
   readonly clock = new FakeClock()
   readonly random: Random
   readonly zookeeper: SimulatedZooKeeper
   readonly network: LoopbackNetwork
-  /** What all JobManagers have on disk: the in-sync set never diverges here. */
-  readonly blobs = new MemoryBlobs()
+  readonly invariants: Invariants
+  readonly disks = new Map<string, SimulatedDisk>()
   /** 'time process text {fields}': the history that a seed is. */
   readonly log: string[] = []
-  /** Faults of the network happen only while it is true. */
-  faulty = true
-  readonly #processes = new Map<string, Process>()
-  readonly #dataPorts: LoopbackDataPorts
-  readonly #paths = new ClusterPaths('simulated')
-  readonly #loader: FunctionLoader
+  readonly weather: Weather = { ...FAIR }
+  readonly #world: World
+  readonly #processes = new Map<string, SimulatedProcess>()
+  readonly #programs = new Map<string, () => unknown>()
+  #incarnation = 0
+  #diskId = 0
 
-  constructor(readonly options: SimulationOptions) {
+  constructor(readonly options: ClusterOptions) {
+    const timing = options.timing ?? TIMING
+    const { clock } = this
     this.random = seededRandom(options.seed)
-    this.zookeeper = new SimulatedZooKeeper(this.clock, this.random)
-    const [from, to] = options.delayMs ?? [0, 5]
-    this.network = new LoopbackNetwork(this.clock, {
-      delayMs: () => between(this.random, from, to + 1),
-      drops: () => this.faulty && this.random.next() < (options.dropRate ?? 0),
+    this.zookeeper = new SimulatedZooKeeper(clock, this.random, { sessionTimeoutMs: timing.sessionTimeoutMs, latencyMs: [0, 2] })
+    this.network = new LoopbackNetwork(clock, {
+      delayMs: () => between(this.random, this.weather.delayMs[0], this.weather.delayMs[1] + 1),
+      drops: () => this.weather.dropRate > 0 && this.random.next() < this.weather.dropRate,
     })
-    this.#dataPorts = new LoopbackDataPorts(this.network)
-    this.#loader = new FunctionLoader(options.program)
+    const paths = new ClusterPaths('simulated')
+    this.invariants = new Invariants(this.zookeeper.tree, paths)
+    this.#world = {
+      time: clock,
+      random: this.random,
+      zookeeper: this.zookeeper,
+      network: this.network,
+      dataPorts: new LoopbackDataPorts(this.network),
+      paths,
+      loader: { load: (graph) => new FunctionLoader(this.#programs.get(graph.jobId)!).load(graph) },
+      timing,
+      settings: options.settings ?? {},
+      broken: new Set(options.broken),
+      invariants: this.invariants,
+      note: (process, text, fields) => this.note(process, text, fields),
+    }
   }
 
   async start(): Promise<void> {
-    for (let i = 1; i <= this.options.jobManagers; i++) this.startJobManager(`jm-${i}`)
-    for (let i = 1; i <= this.options.taskManagers; i++) await this.startTaskManager(`tm-${i}`)
+    for (let i = 1; i <= this.options.jobManagers; i++) this.startProcess(`jm-${i}`)
+    for (let i = 1; i <= this.options.taskManagers; i++) this.startProcess(`tm-${i}`)
     await this.clock.runUntil(() => this.leading !== undefined, { withinMs: 60_000 })
   }
-  get processes(): readonly string[] {
-    return [...this.#processes.keys()]
+
+  get names(): readonly string[] {
+    const named = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}-${i + 1}`)
+    return [...named('jm', this.options.jobManagers), ...named('tm', this.options.taskManagers)]
   }
-  get leading(): Leading | undefined {
-    for (const { jobManager } of this.#processes.values()) if (jobManager?.leading()) return jobManager.leading()
+  get processes(): readonly SimulatedProcess[] {
+    return [...this.#processes.values()]
+  }
+  process(name: string): SimulatedProcess | undefined {
+    return this.#processes.get(name)
+  }
+  get #leader(): { readonly process: SimulatedJobManager; readonly leading: Leading } | undefined {
+    for (const process of this.#processes.values()) {
+      const leading = isJobManager(process) && !process.clock.paused ? process.leading() : undefined
+      if (leading) return { process: process as SimulatedJobManager, leading }
+    }
     return undefined
   }
+  get leading(): Leading | undefined {
+    return this.#leader?.leading
+  }
   get leader(): string | undefined {
-    return this.leading?.info.jobManagerId
+    return this.#leader?.process.name
   }
 
-  /** Submits the program's job, whatever happens to leaders meanwhile. */
-  async submit(): Promise<JobGraph> {
-    const jobGraph = await graphOf(this.options.program, this.options.settings)
-    const graphs: Promise<unknown>[] = []
-    let accepted = false
+  /** The graph of a program; slots and enumerators evaluate the program anew, like an artifact. */
+  async jobOf(jobId: string, program: () => unknown): Promise<JobGraph> {
+    this.#programs.set(jobId, program)
+    const defaults = this.options.settings ?? {}
+    return graphOfFunction(program, { clockMs: this.clock.now(), random: seededRandom(1), jobId, defaults })
+  }
+  /** Calls the leader again and again, whoever it is, until it has answered; as a client does. */
+  ask(call: (leading: Leading) => Promise<unknown>, onAnswer: () => void): void {
+    let answered = false
     const attempt = () => {
-      const { leading } = this
-      if (leading)
-        graphs.push(
-          leading.dispatcher
-            .submitJob({ jobGraph })
-            .then(() => (accepted = true))
-            .catch(() => {}),
+      if (answered) return
+      this.clock.setTimer(1_000, attempt)
+      const leader = this.#leader
+      leader?.process.clock.defer(() => {
+        call(leader.leading).then(
+          () => {
+            if (!answered) onAnswer()
+            answered = true
+          },
+          (error: unknown) => this.note('client', 'was refused', { error }),
         )
-      if (!accepted) this.clock.setTimer(1_000, () => accepted || attempt())
+      })
     }
     attempt()
-    await this.clock.runUntil(() => accepted, { withinMs: 120_000 })
-    return jobGraph
   }
   /** undefined while nobody leads. */
   async describe(jobId: string): Promise<JobDetails | undefined> {
@@ -124,165 +148,103 @@ export class SimulatedCluster {
     await this.clock.advance(0)
     return details
   }
-  /** Lets time pass until the job is in the state, in steps, and returns what it is then. */
-  async untilStatus(jobId: string, status: JobDetails['status'], withinMs: number): Promise<JobDetails> {
-    const end = this.clock.monotonicMs() + withinMs
-    for (;;) {
-      const details = await this.describe(jobId)
-      if (details?.status === status) return details
-      if (this.clock.monotonicMs() >= end)
-        throw new Error(
-          `seed ${this.options.seed}: job is ${details?.status}, not ${status}, in ${withinMs} ms\n${this.log.slice(-40).join('\n')}`,
-        )
-      await this.clock.advance(100)
-    }
-  }
 
-  /** The process is gone at once. A JobManager's supervisor ends its ZooKeeper session. */
-  crash(name: string): void {
+  /** The process is gone at once. `supervised`: its supervisor ends its ZooKeeper session. */
+  crash(name: string, supervised = true): void {
     const process = this.#processes.get(name)
-    if (!process) throw new Error(`no process ${name}`)
-    this.#note(name, 'crashed')
+    if (!process) return
+    this.note(name, 'crashes', { supervised })
     this.#processes.delete(name)
-    process.crash()
+    this.#bury(process, supervised)
   }
-  async restart(name: string): Promise<void> {
-    this.#note(name, 'starts again')
-    this.zookeeper.restart(name)
-    if (name.startsWith('jm')) this.startJobManager(name)
-    else await this.startTaskManager(name)
+  #bury({ zookeeperName, address, clock }: SimulatedProcess, supervised: boolean): void {
+    clock.end()
+    if (supervised) this.zookeeper.release(zookeeperName)
+    else this.zookeeper.crash(zookeeperName)
+    if (this.network.at(address)?.clock === clock) this.network.crash(address)
   }
-
-  startJobManager(name: string): void {
-    const address = `${name}:6123`
-    const seen = new HighestEpoch()
-    const endpoint = this.network.process(address, seen)
-    endpoint.serveBlobs(this.blobs)
-    const logger = this.#logger(name)
-    const { clock, random } = this
-    const election = new ZooKeeperLeaderElection({
-      zookeeper: this.zookeeper.client(name),
-      paths: this.#paths,
-      jobManagerId: name,
-      clock,
-      random,
-      logger,
-      isMember: async (facts) => {
-        await facts.createCluster({ clusterId: 'simulated', uuid: 'simulated', incarnation: 0 })
-        return true
-      },
-      persistEpoch: async (epoch) => {
-        if (!seen.adopt(epoch)) throw new FlottError('NOT_LEADER', 'a higher epoch was seen')
-      },
-      retryWaitMs: ZOOKEEPER_RETRY_MS,
-    })
-    const jobManager = new JobManager({
-      election,
-      storage: {
-        persistEpoch: async () => {},
-        lead: async () => ({ blobs: this.blobs, clusterUuid: 'simulated', stop: async () => {} }),
-      },
-      address: { jobManagerId: name, rpcAddress: address, restUrl: '' },
-      logger,
-      parts: {
-        endpoints: endpoint.endpoints,
-        clock,
-        random,
-        logger,
-        settings: { heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 5_000, completed: { capacity: 10, expirationMs: 3_600_000 } },
-        settingsOf: (graph) => jobMasterSettings(configOf({ ...this.options.settings, ...graph.settings }).config),
-        createCoordinators: coordinatorFactory(new InlineEnumeratorHost((graph) => this.#loader.load(graph), clock)),
-      },
-    })
-    this.#processes.set(name, {
-      name,
-      kind: 'jobmanager',
-      jobManager,
-      crash: () => {
-        this.network.crash(address)
-        this.zookeeper.release(name)
-        void election.stop().catch(() => {})
-      },
-    })
-    jobManager.start().catch((error: unknown) => this.#note(name, 'did not start', { error }))
-  }
-
-  async startTaskManager(name: string): Promise<void> {
-    const { clock, random } = this
-    const endpoint = this.network.process(`${name}:6122`)
-    const logger = this.#logger(name)
-    const retrieval = new ZooKeeperLeaderRetrieval({
-      zookeeper: this.zookeeper.client(name),
-      paths: this.#paths,
-      clock,
-      logger,
-      retryWaitMs: ZOOKEEPER_RETRY_MS,
-    })
-    const network = new ChannelNetworkEnvironment({
-      transport: this.#dataPorts.transport(endpoint),
-      oneThread: true,
-      taskManagerId: name,
-      clock,
-      logger,
-    })
-    const workerHost = new InPlaceSlotWorkerHost(clock, random, this.#loader)
-    const dataPort = await network.start(name, 0)
-    const taskExecutor = new TaskExecutor({
-      taskManagerId: name,
-      host: name,
-      dataPort,
-      slotCount: this.options.slotsEach,
-      managedBytes: 1e9,
-      version: 'simulated',
-      hardware: { cpuCores: 1, physicalMemoryBytes: 1e9, freeMemoryBytes: 1e9, cpuModel: 'simulated', os: 'simulated' },
-      logLevel: 'info',
-      leaderlessTimeoutMs: 60_000,
-      watchdogMs: 0,
-      cancellationTimeoutMs: 30_000,
-      ring: { slotBytes: 4096, slots: 4 },
-      keepSpareWorker: false,
-      clock,
-      random,
-      logger,
-      rpc: endpoint,
-      retrieval,
-      network,
-      workerHost,
-      blobs: endpoint.blobTransfer(),
-      processMetrics: () => ({ rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 }),
-      print: (line) => this.#note(name, line),
-    })
-    this.#processes.set(name, {
-      name,
-      kind: 'taskmanager',
-      crash: () => {
-        workerHost.crash()
-        this.network.crash(endpoint.address)
-        this.zookeeper.crash(name)
-        void taskExecutor.stop().catch(() => {})
-      },
-    })
-    retrieval.start().catch((error: unknown) => this.#note(name, 'retrieval did not start', { error }))
-    taskExecutor.start().catch((error: unknown) => this.#note(name, 'did not start', { error }))
-  }
-
-  #logger(name: string): Logger {
-    const at = (level: string, bound: object): Logger => {
-      const write = (l: string) => (text: string, fields?: object) => this.#note(name, `${l} ${text}`, { ...bound, ...fields })
-      return {
-        debug: () => {},
-        info: write('info'),
-        warn: write('warn'),
-        error: write('error'),
-        child: (fields) => at(level, { ...bound, ...fields }),
-      }
+  /** SIGTERM. What does not end by itself is killed later. */
+  stop(name: string): void {
+    const process = this.#processes.get(name)
+    if (!process || process.clock.paused) return
+    this.note(name, 'is stopped')
+    let gone = false
+    const bury = () => {
+      if (gone || this.#processes.get(name) !== process) return
+      gone = true
+      this.#processes.delete(name)
+      this.note(name, 'has ended')
+      this.#bury(process, true)
     }
-    return at('info', {})
+    process.clock.defer(() => void process.stop().then(bury, bury))
+    this.clock.setTimer(30_000, bury)
   }
-  #note(name: string, text: string, fields: object = {}): void {
+  pause(name: string): void {
+    const process = this.#processes.get(name)
+    if (!process || process.clock.paused) return
+    this.note(name, 'is paused')
+    process.clock.pause()
+    this.zookeeper.pause(process.zookeeperName)
+  }
+  continue(name: string): void {
+    const process = this.#processes.get(name)
+    if (!process?.clock.paused) return
+    this.note(name, 'continues')
+    process.clock.continue()
+    this.zookeeper.continue(process.zookeeperName)
+  }
+  /** The process is dead, and its disk is lost with it. */
+  wipe(name: string): void {
+    this.crash(name)
+    this.note(name, 'loses its disk')
+    const disk = this.disks.get(name)!
+    this.invariants.wiped(disk)
+    disk.wipe()
+  }
+
+  startProcess(name: string): void {
+    if (this.#processes.has(name)) return
+    const incarnation = ++this.#incarnation
+    this.note(name, 'starts', { incarnation })
+    const onFailed = (error: unknown) => {
+      this.note(name, 'ends with an error', { error })
+      if (this.#processes.get(name) !== process) return
+      this.crash(name)
+      this.clock.setTimer(RESTART_MS, () => this.startProcess(name)) // Its supervisor.
+    }
+    const process = name.startsWith('jm')
+      ? startSimulatedJobManager(this.#world, {
+          name,
+          incarnation,
+          disk: this.#diskOf(name),
+          newDiskId: () => `disk-${++this.#diskId}`,
+          onDisk: (diskId) => this.invariants.diskIs(diskId, this.#diskOf(name)),
+          onFailed,
+        })
+      : startSimulatedTaskManager(this.#world, { name, incarnation, slots: this.options.slotsEach, onFailed })
+    this.#processes.set(name, process)
+  }
+  #diskOf(name: string): SimulatedDisk {
+    let disk = this.disks.get(name)
+    if (!disk) {
+      disk = new SimulatedDisk(this.random)
+      this.disks.set(name, disk)
+    }
+    return disk
+  }
+
+  /** One of them, by chance. */
+  pick<T>(from: readonly T[]): T | undefined {
+    return from.length === 0 ? undefined : pick(this.random, from)
+  }
+  note(name: string, text: string, fields: object = {}): void {
     const plain = JSON.stringify(fields, (_, value: unknown) =>
       value instanceof Error ? `${value.message}${value.cause ? ` <- ${String(value.cause)}` : ''}` : value,
     )
     this.log.push(`${this.clock.monotonicMs()} ${name} ${text} ${plain}`)
   }
+}
+
+function isJobManager(process: SimulatedProcess): process is SimulatedJobManager {
+  return process.kind === 'jobmanager'
 }

@@ -23,6 +23,8 @@ export class SimulatedTree {
   readonly #dataWatches = new Map<string, Watch[]>()
   readonly #childWatches = new Map<string, Watch[]>()
   #zxid = 0
+  /** Told of each node that was created, set or removed, in the order of the transactions. */
+  observer: (path: string) => void = () => {}
 
   create(path: string, data: Uint8Array, kind: NodeKind, session: string): string {
     const parentPath = parentOf(path)
@@ -54,6 +56,7 @@ export class SimulatedTree {
     node.data = Buffer.from(data)
     node.version++
     this.#zxid++
+    this.observer(path)
     fire(this.#dataWatches, path)
     return node.version
   }
@@ -88,6 +91,7 @@ export class SimulatedTree {
   }
 
   #changed(path: string, parent: string): void {
+    this.observer(path)
     fire(this.#dataWatches, path)
     fire(this.#childWatches, parent)
   }

@@ -27,7 +27,8 @@ export async function blobsOf(job: JobFact, blobs: Pick<BlobStore, 'get'>, decod
   const manifests = new Set(job.checkpoints.map((c) => c.manifest))
   if (job.deployment !== undefined) {
     const pinned = decode.deployment(await blobs.get(job.deployment)).restoredCheckpoint
-    if (pinned) manifests.add(pinned.manifest) // What its attempts restore from, until they run.
+    // What its attempts restore from, until they run: a later checkpoint is complete only when all of them do, and may have taken its place.
+    if (pinned && pinned.id >= (job.checkpoints.at(-1)?.id ?? 0)) manifests.add(pinned.manifest)
   }
   for (const name of manifests) {
     live.add(name)

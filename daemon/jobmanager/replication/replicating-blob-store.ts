@@ -88,7 +88,8 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
 
   async #replicate(info: BlobInfo): Promise<void> {
     const held = new Set([this.options.self.diskId])
-    const asked = new Map<string, string>()
+    // By disk: the replica as it joined. One that fails and joins anew, maybe before its leaving is confirmed, is asked anew.
+    const asked = new Map<string, Replica>()
     for (;;) {
       this.#assertUsable()
       if (!enough(this.state))
@@ -96,8 +97,8 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
       const missing = mustHold(this.state).filter((r) => !held.has(r.diskId))
       if (missing.length === 0) return
       for (const replica of missing) {
-        if (asked.get(replica.diskId) === replica.address) continue // It is on its way, or failed: then the set changes.
-        asked.set(replica.diskId, replica.address)
+        if (asked.get(replica.diskId) === replica) continue // It is on its way, or failed: then the set changes.
+        asked.set(replica.diskId, replica)
         void this.#send(info, replica).then((sent) => {
           if (sent) held.add(replica.diskId)
           this.#wake()

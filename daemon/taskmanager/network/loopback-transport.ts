@@ -126,12 +126,14 @@ class SocketPair implements LoopbackLink {
     const { process } = this.connecting
     const target = this.ports.at(this.to.host, this.to.port)
     const delayMs = target ? network.faults.delayMs(process.address, target.process.address) : 0
-    network.after(delayMs, () => {
+    const arrive = () => {
       const listener = this.ports.at(this.to.host, this.to.port)
       if (this.#broken || !process.alive) return
       if (!listener) return void this.break('connection refused', undefined)
-      if (!network.isCut(process.address, listener.process.address)) this.#accept(listener)
-    })
+      const { address } = listener.process
+      if (!network.isCut(process.address, address) && !network.isCut(address, process.address)) this.#accept(listener)
+    }
+    network.after(delayMs, arrive, process)
   }
   #accept(listener: Listener): void {
     const accepted = new End(listener.process, this.connecting.process.address, this)
@@ -166,7 +168,7 @@ class SocketPair implements LoopbackLink {
     const { network } = this.ports
     for (const end of [this.connecting, this.#accepted]) {
       if (!end) continue
-      if (end.process.address === at) network.after(0, () => end.process.alive && end.close(cause))
+      if (end.process.address === at) network.after(0, () => end.process.alive && end.close(cause), end.process)
       else this.#arrive(end.peer?.process ?? end.process, end, () => end.close(new Error(reason)))
     }
   }
@@ -181,9 +183,10 @@ class SocketPair implements LoopbackLink {
     const now = network.clock.monotonicMs()
     to.dueMs = Math.max(to.dueMs, now + network.faults.delayMs(from.address, to.process.address))
     to.arriving.push(arrive)
-    network.after(to.dueMs - now, () => {
-      const next = to.arriving.shift()
-      if (to.process.alive) next?.()
-    })
+    const next = () => {
+      const oldest = to.arriving.shift()
+      if (to.process.alive) oldest?.()
+    }
+    network.after(to.dueMs - now, next, to.process)
   }
 }

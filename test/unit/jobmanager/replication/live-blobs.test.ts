@@ -30,7 +30,7 @@ const deployment: DeploymentRecord = {
   deploymentNumber: 1,
   epoch: { incarnation: 0, czxid: '0' },
   attempts: [],
-  restoredCheckpoint: { id: 1, manifest: 'm1' },
+  restoredCheckpoint: { id: 2, manifest: 'm1' },
 }
 const fact: JobFact = {
   jobId: 'j',
@@ -70,4 +70,11 @@ test('a manifest that can not be read gives no answer, not a short one', async (
   const facts = memoryFactStore()
   await facts.createJob(fact)
   await t.throwsAsync(liveBlobs(facts, await blobs({ deployment, m2: manifest(2, []) }), decode), { code: 'BLOB_NOT_FOUND' })
+})
+
+test('once a later checkpoint is complete, all attempts run: what they restored from may be gone', async (t) => {
+  const facts = memoryFactStore()
+  await facts.createJob({ ...fact, checkpoints: [{ id: 3, manifest: 'm3' }] })
+  const live = await liveBlobs(facts, await blobs({ deployment, m3: manifest(3, ['c3']) }), decode)
+  t.deepEqual([...live].sort(), ['artifact', 'c3', 'deployment', 'graph', 'history', 'm3'])
 })

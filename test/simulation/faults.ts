@@ -1,0 +1,181 @@
+/** What can go wrong. Each fault does its worst, to a victim that chance picks, and returns what ends it. */
+import { between } from '#core/random.js'
+import { FAIR, type SimulatedCluster } from './simulated-cluster.js'
+
+type End = () => unknown
+interface Fault {
+  /** How often, compared with the others. */
+  readonly weight: number
+  /** How long it lasts, in milliseconds. */
+  readonly lastsMs: readonly [number, number]
+  /** undefined where it can not happen now. */
+  begin(cluster: SimulatedCluster): { readonly what: string; readonly end: End } | undefined
+}
+const NOTHING: End = () => {}
+
+const alive = (cluster: SimulatedCluster, kind?: 'jobmanager' | 'taskmanager') =>
+  cluster.processes.filter((process) => !process.clock.paused && (kind === undefined || process.kind === kind)).map(({ name }) => name)
+
+/** The leader more often than its share. */
+function victim(cluster: SimulatedCluster, kind?: 'jobmanager' | 'taskmanager'): string | undefined {
+  const { leader } = cluster
+  if (leader !== undefined && kind !== 'taskmanager' && cluster.random.next() < 0.4) return leader
+  return cluster.pick(alive(cluster, kind))
+}
+function onVictim(kind: 'jobmanager' | 'taskmanager' | undefined, act: (cluster: SimulatedCluster, name: string) => End): Fault['begin'] {
+  return (cluster) => {
+    const name = victim(cluster, kind)
+    return name === undefined ? undefined : { what: name, end: act(cluster, name) }
+  }
+}
+function onClient(act: (cluster: SimulatedCluster, client: string) => End): Fault['begin'] {
+  return (cluster) => {
+    const name = victim(cluster)
+    const client = name === undefined ? undefined : cluster.process(name)?.zookeeperName
+    return client === undefined ? undefined : { what: client, end: act(cluster, client) }
+  }
+}
+function crashAll(names: (cluster: SimulatedCluster) => readonly string[]): Fault['begin'] {
+  return (cluster) => {
+    const supervised = cluster.random.next() < 0.5
+    const all = names(cluster)
+    for (const name of all) cluster.crash(name, supervised)
+    return { what: all.join(' '), end: () => all.forEach((name) => void cluster.startProcess(name)) }
+  }
+}
+
+export const FAULTS: Readonly<Record<string, Fault>> = {
+  crash: {
+    weight: 5,
+    lastsMs: [0, 6_000],
+    begin: onVictim(undefined, (cluster, name) => {
+      cluster.crash(name, cluster.random.next() < 0.6)
+      return () => cluster.startProcess(name)
+    }),
+  },
+  stop: {
+    weight: 2,
+    lastsMs: [1_000, 6_000],
+    begin: onVictim(undefined, (cluster, name) => {
+      cluster.stop(name)
+      return () => cluster.startProcess(name)
+    }),
+  },
+  pause: {
+    weight: 4,
+    lastsMs: [100, 12_000],
+    begin: onVictim(undefined, (cluster, name) => {
+      cluster.pause(name)
+      return () => cluster.continue(name)
+    }),
+  },
+  'session expires': {
+    weight: 2,
+    lastsMs: [0, 0],
+    begin: onClient((cluster, client) => {
+      cluster.zookeeper.expire(client)
+      return NOTHING
+    }),
+  },
+  'ZooKeeper is out of reach': {
+    weight: 2,
+    lastsMs: [100, 8_000],
+    begin: onClient((cluster, client) => {
+      cluster.zookeeper.suspend(client)
+      return () => cluster.zookeeper.resume(client)
+    }),
+  },
+  'ZooKeeper restarts': {
+    weight: 1,
+    lastsMs: [100, 10_000],
+    begin(cluster) {
+      cluster.zookeeper.stop()
+      return { what: '', end: () => cluster.zookeeper.start() }
+    },
+  },
+  'answers of writes are lost': {
+    weight: 2,
+    lastsMs: [0, 0],
+    begin: onClient((cluster, client) => {
+      cluster.zookeeper.loseAnswers(client, between(cluster.random, 1, 4))
+      return NOTHING
+    }),
+  },
+  cut: {
+    weight: 4,
+    lastsMs: [100, 9_000],
+    begin(cluster) {
+      const addresses = cluster.processes.map(({ address }) => address)
+      const one = cluster.pick(addresses)
+      const other = cluster.pick(addresses.filter((address) => address !== one))
+      if (one === undefined || other === undefined) return undefined
+      const oneWay = cluster.random.next() < 0.5
+      if (oneWay) cluster.network.cutOneWay(one, other)
+      else cluster.network.cut(one, other)
+      return { what: `${one} ${oneWay ? 'to' : 'and'} ${other}`, end: () => cluster.network.heal(one, other) }
+    },
+  },
+  'messages are lost': {
+    weight: 2,
+    lastsMs: [500, 5_000],
+    begin(cluster) {
+      Object.assign(cluster.weather, { dropRate: 0.003 })
+      return { what: '', end: () => Object.assign(cluster.weather, { dropRate: 0 }) }
+    },
+  },
+  'messages are late': {
+    weight: 2,
+    lastsMs: [500, 5_000],
+    begin(cluster) {
+      Object.assign(cluster.weather, { delayMs: [0, between(cluster.random, 20, 800)] })
+      return { what: '', end: () => Object.assign(cluster.weather, { delayMs: FAIR.delayMs }) }
+    },
+  },
+  'disk is slow': {
+    weight: 1,
+    lastsMs: [500, 6_000],
+    begin: onVictim('jobmanager', (cluster, name) => {
+      const disk = cluster.disks.get(name)!
+      disk.writeMs = [0, between(cluster.random, 50, 3_000)]
+      return () => Object.assign(disk, { writeMs: [0, 2] })
+    }),
+  },
+  'disk is full': {
+    weight: 1,
+    lastsMs: [200, 5_000],
+    begin: onVictim('jobmanager', (cluster, name) => {
+      const disk = cluster.disks.get(name)!
+      disk.failing = true
+      return () => Object.assign(disk, { failing: false })
+    }),
+  },
+  'disk is lost': {
+    weight: 1,
+    lastsMs: [200, 4_000],
+    begin(cluster) {
+      const { invariants } = cluster
+      const name = cluster.pick(cluster.names.filter((n) => n.startsWith('jm')))!
+      // Another member of the set must be left: with the last disk gone, nobody may lead any more.
+      if (!invariants.isr.some((replica) => replica.jobManagerId !== name && invariants.intact(replica))) return undefined
+      cluster.wipe(name)
+      return { what: name, end: () => cluster.startProcess(name) }
+    },
+  },
+  'all JobManagers crash': {
+    weight: 1,
+    lastsMs: [0, 5_000],
+    begin: crashAll((cluster) => cluster.names.filter((n) => n.startsWith('jm'))),
+  },
+  'all processes crash': { weight: 1, lastsMs: [0, 5_000], begin: crashAll((cluster) => cluster.names) },
+}
+
+/** By its weight. */
+export function pickFault(cluster: SimulatedCluster): string {
+  const entries = Object.entries(FAULTS)
+  let left = cluster.random.next() * entries.reduce((sum, [, { weight }]) => sum + weight, 0)
+  for (const [name, { weight }] of entries) {
+    left -= weight
+    if (left < 0) return name
+  }
+  return entries[0]![0]
+}

@@ -1,0 +1,193 @@
+/**
+ * What must be true at every moment, whatever fails: checked at each change of ZooKeeper's tree, at each call that takes effect and at
+ * each commit. The checkers look from outside, at the tree and the disks, never through the code under test.
+ */
+import { compareEpochs, type Epoch, formatEpoch } from '#core/epoch.js'
+import type { SimulatedTree } from '#ha/memory/simulated-tree.js'
+import type { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
+import { chunksOf } from '#jobmanager/replication/live-blobs.js'
+import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
+import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import type { JobFact, LeaderInfo, Replica } from '#protocol/ha/facts.js'
+import type { SimulatedDisk } from './simulated-disk.js'
+
+export class Invariants {
+  /** What was found broken, the first first. */
+  readonly problems: string[] = []
+  readonly #facts = new Map<string, JobFact>()
+  #isr: readonly Replica[] = []
+  #published: Epoch | undefined
+  readonly #leaders = new Map<string, string>()
+  /** Highest epoch of a call that took effect, by process. */
+  readonly #taken = new Map<string, Epoch>()
+  /** By disk id. A wiped disk is none any more. */
+  readonly #disks = new Map<string, SimulatedDisk>()
+  readonly #deployments = new Map<string, DeploymentRecord>()
+  /** Names that a manifest names, and its own. */
+  readonly #namedBy = new Map<string, readonly string[]>()
+
+  constructor(
+    private readonly tree: SimulatedTree,
+    private readonly paths: ClusterPaths,
+  ) {
+    tree.observer = (path) => this.#changed(path)
+  }
+
+  get facts(): ReadonlyMap<string, JobFact> {
+    return this.#facts
+  }
+  get isr(): readonly Replica[] {
+    return this.#isr
+  }
+  violated(text: string): void {
+    this.problems.push(text)
+  }
+
+  diskIs(diskId: string, disk: SimulatedDisk): void {
+    for (const [id, known] of this.#disks) if (known === disk) this.#disks.delete(id)
+    this.#disks.set(diskId, disk)
+  }
+  wiped(disk: SimulatedDisk): void {
+    for (const [id, known] of this.#disks) if (known === disk) this.#disks.delete(id)
+  }
+  intact({ diskId }: Replica): boolean {
+    return this.#disks.has(diskId)
+  }
+
+  /** A JobManager has begun to lead. */
+  leads(name: string, diskId: string, epoch: Epoch): void {
+    const text = formatEpoch(epoch)
+    const known = this.#leaders.get(text)
+    if (known !== undefined && known !== name) this.violated(`epoch ${text} has two leaders, ${known} and ${name}`)
+    this.#leaders.set(text, name)
+    if (!this.#isr.some((replica) => replica.diskId === diskId)) this.violated(`${name} leads, but its disk is not in the in-sync set`)
+  }
+  /** A call takes effect in a process. */
+  takesCall(process: string, epoch: Epoch): void {
+    const highest = this.#taken.get(process)
+    if (highest && compareEpochs(epoch, highest) < 0)
+      this.violated(`${process} takes a call of epoch ${formatEpoch(epoch)} after one of ${formatEpoch(highest)}`)
+    else this.#taken.set(process, epoch)
+  }
+  /** Something of the job has become visible outside, as far as the checkpoint. */
+  commits(jobId: string, checkpointId: number, what: string): void {
+    const newest = this.#facts.get(jobId)?.checkpoints.at(-1)?.id ?? 0
+    if (newest < checkpointId) this.violated(`${what} is committed, but checkpoint ${checkpointId} is not complete (${newest} is)`)
+  }
+
+  #changed(path: string): void {
+    const { paths } = this
+    if (path === paths.isr) this.#isrChanged()
+    else if (path === paths.leader) this.#leaderChanged()
+    else if (path.startsWith(`${paths.jobs}/`)) this.#jobChanged(path.slice(paths.jobs.length + 1))
+  }
+  #read<T>(path: string): T | undefined {
+    const node = this.tree.get(path)
+    return node && (JSON.parse(node.data.toString()) as T)
+  }
+
+  #leaderChanged(): void {
+    const leader = this.#read<LeaderInfo>(this.paths.leader)
+    if (!leader) return
+    if (this.#published && compareEpochs(leader.epoch, this.#published) < 0)
+      this.violated(`the published epoch falls from ${formatEpoch(this.#published)} to ${formatEpoch(leader.epoch)}`)
+    this.#published = leader.epoch
+  }
+
+  #isrChanged(): void {
+    const before = this.#isr
+    this.#isr = this.#read<Replica[]>(this.paths.isr) ?? []
+    if (this.#isr.length === 0) this.violated('the in-sync set is empty')
+    const joined = this.#isr.filter(({ diskId }) => !before.some((replica) => replica.diskId === diskId))
+    for (const fact of this.#facts.values()) this.#namesOnDisk(fact, joined)
+  }
+
+  #jobChanged(jobId: string): void {
+    const before = this.#facts.get(jobId)
+    const fact = this.#read<JobFact>(this.paths.job(jobId))
+    if (!fact) {
+      this.violated(`the node of job ${jobId} is gone`)
+      return
+    }
+    this.#facts.set(jobId, fact)
+    if (before) this.#follows(before, fact)
+    this.#namesOnDisk(fact, this.#isr)
+  }
+
+  #follows(before: JobFact, fact: JobFact): void {
+    const { jobId } = fact
+    const newest = before.checkpoints.at(-1)?.id ?? 0
+    if (before.terminal && fact.terminal?.status !== before.terminal.status)
+      this.violated(`job ${jobId}: it was ${before.terminal.status} and is ${fact.terminal?.status ?? 'running'}`)
+    if (fact.terminal?.status === 'FINISHED') return // It needs its checkpoints no more.
+    const ids = fact.checkpoints.map((checkpoint) => checkpoint.id)
+    if ((ids.at(-1) ?? 0) < newest) this.violated(`job ${jobId}: completed checkpoint ${newest} is lost, ${ids.at(-1)} is the newest now`)
+    if (ids.some((id, i) => i > 0 && id <= ids[i - 1]!)) this.violated(`job ${jobId}: checkpoint ids do not rise: ${ids.join(', ')}`)
+    const added = fact.checkpoints.filter(({ id }) => id > newest)
+    if (added.some(({ id }) => id > fact.checkpointIdReserved)) this.violated(`job ${jobId}: checkpoint ${ids.at(-1)} was not reserved`)
+    for (const { id, manifest } of fact.checkpoints)
+      if (before.checkpoints.some((known) => known.id === id && known.manifest !== manifest))
+        this.violated(`job ${jobId}: checkpoint ${id} has become another one`)
+    if (fact.checkpointIdReserved < before.checkpointIdReserved) this.violated(`job ${jobId}: reserved checkpoint ids are free again`)
+    if (fact.attemptNumber < before.attemptNumber) this.violated(`job ${jobId}: attempt numbers fall`)
+    if (fact.deployment !== undefined && fact.deployment !== before.deployment) this.#deployed(before, fact, newest)
+  }
+
+  #deployed(before: JobFact, { jobId, deployment: name }: JobFact, newest: number): void {
+    const deployment = this.#deployment(name!)
+    if (!deployment) return // Told by the one rule.
+    const subtasks = deployment.attempts.map(({ vertexId, subtaskIndex }) => `${vertexId} ${subtaskIndex}`)
+    if (new Set(subtasks).size < subtasks.length) this.violated(`job ${jobId}: deployment ${name} has two attempts of a subtask`)
+    const last = before.deployment === undefined ? undefined : this.#deployment(before.deployment)
+    const known = new Set(last?.attempts.map(({ attemptId }) => attemptId))
+    const begins = deployment.attempts.some(({ attemptId }) => !known.has(attemptId))
+    const from = deployment.restoredCheckpoint?.id ?? 0
+    if (begins && from !== newest) this.violated(`job ${jobId}: new attempts restore checkpoint ${from}, but ${newest} is complete`)
+  }
+  #deployment(name: string): DeploymentRecord | undefined {
+    let deployment = this.#deployments.get(name)
+    const bytes = deployment ? undefined : this.#contentOf(name)
+    if (bytes) {
+      deployment = JSON.parse(bytes.toString()) as DeploymentRecord
+      this.#deployments.set(name, deployment)
+    }
+    return deployment
+  }
+
+  /** The one rule: a node names a blob only when every member of the in-sync set has it on disk. */
+  #namesOnDisk(fact: JobFact, members: readonly Replica[]): void {
+    for (const member of members) {
+      const disk = this.#disks.get(member.diskId)
+      if (!disk) continue // It was lost by a fault.
+      for (const name of this.#namesOf(fact))
+        if (!disk.holds(name)) this.violated(`job ${fact.jobId} names ${name}, which in-sync ${member.jobManagerId} does not have`)
+    }
+  }
+  *#namesOf(fact: JobFact): Iterable<string> {
+    for (const name of [fact.jobGraph, fact.artifact, fact.result, fact.history]) if (name !== undefined) yield name
+    if (fact.deployment !== undefined) yield* this.#deployedBlobs(fact, fact.deployment)
+    for (const { manifest } of fact.checkpoints) yield* this.#reachedFrom(manifest)
+  }
+  /** The deployment pins the manifest that it restores from, until a later checkpoint shows that all its attempts run. */
+  *#deployedBlobs({ checkpoints }: JobFact, name: string): Iterable<string> {
+    yield name
+    const restored = this.#deployment(name)?.restoredCheckpoint
+    if (restored && restored.id >= (checkpoints.at(-1)?.id ?? 0)) yield* this.#reachedFrom(restored.manifest)
+  }
+  #reachedFrom(name: string): readonly string[] {
+    const known = this.#namedBy.get(name)
+    if (known) return known
+    const bytes = this.#contentOf(name)
+    if (!bytes) return [name]
+    const reached = [name, ...chunksOf(decodeManifest(bytes))]
+    this.#namedBy.set(name, reached)
+    return reached
+  }
+  #contentOf(name: string): Buffer | undefined {
+    for (const disk of this.#disks.values()) {
+      const bytes = disk.contentOf(name)
+      if (bytes) return bytes
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * npm run -s sim -- --seed N [--steps M]             prints the history of one seed
+ * npm run -s sim -- --seed N --count C [--steps M]   runs C seeds from N on; prints those that fail, and what the runs were like
+ */
+import { parseArgs } from 'node:util'
+import { BROKEN_RULES, type BrokenRule } from './broken-rules.js'
+import { type SimulationResult, simulate } from './simulation.js'
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    steps: { type: 'string' },
+    count: { type: 'string' },
+    broken: { type: 'string', multiple: true, default: [] },
+  },
+})
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+const first = Number(values.seed)
+const common = {
+  ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
+  broken: values.broken.map((rule) => {
+    if (!Object.hasOwn(BROKEN_RULES, rule)) throw new Error(`no rule ${rule}: ${Object.keys(BROKEN_RULES).join(', ')}`)
+    return rule as BrokenRule
+  }),
+}
+
+async function sweep(count: number): Promise<number> {
+  const faults = new Map<string, number>()
+  const startedMs = process.uptime() * 1_000
+  let failed = 0
+  let simulatedMs = 0
+  let checkpoints = 0
+  for (let seed = first; seed < first + count; seed++) {
+    const result = await simulate({ ...common, seed })
+    simulatedMs += result.simulatedMs
+    checkpoints += result.checkpoints
+    for (const name of result.faults) faults.set(name, (faults.get(name) ?? 0) + 1)
+    if (result.problem === undefined) continue
+    failed++
+    print(failureOf(result))
+  }
+  const seconds = ((process.uptime() * 1_000 - startedMs) / 1_000).toFixed(1)
+  print(
+    `${count} seeds, ${failed} failed; ${seconds} s, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${checkpoints} checkpoints`,
+  )
+  print([...faults].map(([name, times]) => `${name}: ${times}`).join(', '))
+  return failed
+}
+
+function failureOf({ seed, problem, faults }: SimulationResult): string {
+  return `seed ${seed}: ${problem}   (${faults.join(', ')})`
+}
+
+process.on('unhandledRejection', (error) => {
+  print(`nobody handled: ${error instanceof Error ? error.stack : String(error)}`)
+  process.exitCode = 1
+})
+if (values.count !== undefined) process.exitCode = (await sweep(Number(values.count))) > 0 ? 1 : 0
+else {
+  const result = await simulate({ ...common, seed: first })
+  for (const line of result.log) print(line)
+  print(result.problem === undefined ? `seed ${first}: nothing found` : failureOf(result))
+  process.exitCode = result.problem === undefined ? 0 : 1
+}

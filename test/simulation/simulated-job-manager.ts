@@ -1,0 +1,159 @@
+/** A JobManager as start-job-manager.ts composes it, over simulated disk, network and ZooKeeper, and without REST. */
+import { configOf } from '#core/config/load-config.js'
+import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
+import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
+import { JobManager, type LeaderStorage, type Leading } from '#jobmanager/job-manager.js'
+import { coordinatorFactory } from '#jobmanager/jobmaster/coordinator-factory.js'
+import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
+import { InlineEnumeratorHost } from '#jobmanager/jobmaster/sources/inline-enumerator-host.js'
+import { ReplicatedStorage } from '#jobmanager/replicated-storage.js'
+import { establishMembership } from '#jobmanager/replication/membership.js'
+import { ReplicaEndpoint } from '#jobmanager/replication/replica.js'
+import { Standby } from '#jobmanager/standby.js'
+import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
+import type { BlobStore } from '#protocol/ha/blobs.js'
+import type { Replica } from '#protocol/ha/facts.js'
+import type { LeaderElection } from '#protocol/ha/leadership.js'
+import { type DataDirectory, overLevel } from '#storage/data-directory.js'
+import { losingCheckpoints, namedTooEarly } from './broken-rules.js'
+import { ProcessClock } from './process-clock.js'
+import type { SimulatedDisk } from './simulated-disk.js'
+import { loggerOf, type SimulatedProcess, type World, ZOOKEEPER_RETRY_MS } from './world.js'
+
+export interface SimulatedJobManager extends SimulatedProcess {
+  readonly kind: 'jobmanager'
+  /** What it leads, while it does. */
+  leading(): Leading | undefined
+}
+
+export interface SimulatedJobManagerOptions {
+  readonly name: string
+  readonly incarnation: number
+  readonly disk: SimulatedDisk
+  /** Of a disk that is new. */
+  newDiskId(): string
+  onDisk(diskId: string): void
+  /** The start has failed: the process ends. */
+  onFailed(error: unknown): void
+}
+
+export function startSimulatedJobManager(world: World, options: SimulatedJobManagerOptions): SimulatedJobManager {
+  const { name, incarnation } = options
+  const clock = new ProcessClock(world.time)
+  let running: Services | undefined
+  const booting = boot(world, options, clock).then((services) => {
+    running = services
+  })
+  booting.catch((error: unknown) => options.onFailed(error))
+  return {
+    name,
+    kind: 'jobmanager',
+    address: addressOf(name),
+    zookeeperName: zookeeperNameOf(name, incarnation),
+    clock,
+    leading: () => running?.jobManager.leading(),
+    async stop() {
+      await booting
+      await running?.stop()
+    },
+  }
+}
+const addressOf = (name: string) => `${name}:6123`
+const zookeeperNameOf = (name: string, incarnation: number) => `${name}#${incarnation}`
+
+interface Services {
+  readonly jobManager: JobManager
+  stop(): Promise<void>
+}
+
+async function boot(world: World, options: SimulatedJobManagerOptions, clock: ProcessClock): Promise<Services> {
+  const { name, incarnation } = options
+  const { zookeeper, paths, random, timing } = world
+  const logger = loggerOf(world, name)
+  const address = addressOf(name)
+  const disk = await overLevel(await options.disk.open(clock), () => options.newDiskId())
+  options.onDisk(disk.diskId)
+
+  const network = world.network.process(address, undefined, clock)
+  network.seen.adopt(disk.epoch)
+  const transfer = network.blobTransfer()
+  let storage: ReplicatedStorage | undefined
+  network.serveBlobs(
+    () => storage?.serving() ?? disk.blobs,
+    (epoch) => disk.persistEpoch(epoch),
+  )
+  const self: Replica = { jobManagerId: name, diskId: disk.diskId, address }
+  const client = zookeeper.client(zookeeperNameOf(name, incarnation))
+  const deps = { zookeeper: client, paths, clock, random, logger, retryWaitMs: ZOOKEEPER_RETRY_MS }
+  const election = electionOf(
+    world,
+    new ZooKeeperLeaderElection({
+      ...deps,
+      jobManagerId: name,
+      isMember: (facts) => establishMembership({ facts, disk, self, clusterId: 'simulated', newUuid: () => 'simulated' }),
+      persistEpoch: (epoch) => disk.persistEpoch(epoch),
+    }),
+  )
+  const retrieval = new ZooKeeperLeaderRetrieval(deps)
+  storage = new ReplicatedStorage({
+    disk,
+    self,
+    transfer,
+    network,
+    minInSync: 1,
+    stallTimeoutMs: timing.replicationTimeoutMs,
+    clock,
+    logger,
+    onBroken: (error) => {
+      logger.error('the in-sync set is broken: stepping down', { error })
+      election.stepDown('the in-sync set could not be changed', { again: true }).catch(options.onFailed)
+    },
+  })
+  const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
+  network.endpoints.register(replicaGateway, replica)
+  const { heartbeatIntervalMs, heartbeatTimeoutMs } = timing
+  const jobManager = new JobManager({
+    election,
+    storage: storageOf(world, name, storage, disk),
+    address: { jobManagerId: name, rpcAddress: address, restUrl: '' },
+    logger,
+    parts: {
+      endpoints: network.endpoints,
+      clock,
+      random,
+      logger,
+      settings: { heartbeatIntervalMs, heartbeatTimeoutMs, completed: { capacity: 100, expirationMs: 3_600_000 } },
+      settingsOf: (graph) => jobMasterSettings(configOf({ ...world.settings, ...graph.settings }).config),
+      createCoordinators: coordinatorFactory(new InlineEnumeratorHost((graph) => world.loader.load(graph, undefined), clock)),
+    },
+  })
+  const standby = new Standby({ self, replica, disk, network, retrieval, clock, logger })
+  await retrieval.start()
+  await standby.start()
+  await jobManager.start()
+  return {
+    jobManager,
+    async stop() {
+      await jobManager.stop()
+      await standby.stop()
+      await retrieval.stop()
+      await disk.close()
+    },
+  }
+}
+
+function electionOf(world: World, election: LeaderElection): LeaderElection {
+  return world.broken.has('lose-completed-checkpoint') ? losingCheckpoints(election) : election
+}
+
+function storageOf(world: World, name: string, storage: ReplicatedStorage, disk: DataDirectory): LeaderStorage {
+  return {
+    persistEpoch: (reign) => storage.persistEpoch(reign),
+    async lead(reign) {
+      const leading = await storage.lead(reign)
+      world.invariants.leads(name, disk.diskId, reign.epoch)
+      const local: BlobStore = disk.blobs
+      return world.broken.has('name-before-replication') ? { ...leading, blobs: namedTooEarly(leading.blobs, local) } : leading
+    },
+  }
+}

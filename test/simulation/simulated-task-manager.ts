@@ -1,0 +1,112 @@
+/** A TaskManager as start-task-manager.ts composes it, over simulated network and ZooKeeper, with its slot workers in this thread. */
+import { HighestEpoch } from '#core/epoch.js'
+import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
+import type { Gateway } from '#protocol/gateway.js'
+import type { CallContext, Endpoint, EndpointRegistry, RpcNetwork } from '#rpc/rpc.js'
+import { ChannelNetworkEnvironment } from '#taskmanager/network/channel-network-environment.js'
+import { TaskExecutor } from '#taskmanager/task-executor.js'
+import { CarelessEpoch } from './broken-rules.js'
+import { InPlaceSlotWorkerHost } from './in-place-workers.js'
+import { ProcessClock } from './process-clock.js'
+import { loggerOf, type SimulatedProcess, type World, ZOOKEEPER_RETRY_MS } from './world.js'
+
+export interface SimulatedTaskManagerOptions {
+  readonly name: string
+  readonly incarnation: number
+  readonly slots: number
+  /** The start has failed: the process ends. */
+  onFailed(error: unknown): void
+}
+
+export function startSimulatedTaskManager(world: World, options: SimulatedTaskManagerOptions): SimulatedProcess {
+  const { name, incarnation } = options
+  const clock = new ProcessClock(world.time)
+  const process: SimulatedProcess = {
+    name,
+    kind: 'taskmanager',
+    address: `${name}:6122`,
+    zookeeperName: `${name}#${incarnation}`,
+    clock,
+    async stop() {
+      await (await booting)()
+    },
+  }
+  const booting = boot(world, options, process)
+  booting.catch((error: unknown) => options.onFailed(error))
+  return process
+}
+
+/** Returns what stops it. */
+async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, self: SimulatedProcess): Promise<() => Promise<void>> {
+  const { random, timing, broken } = world
+  const { address, clock, zookeeperName } = self
+  const logger = loggerOf(world, name)
+  const process = world.network.process(address, broken.has('skip-epoch-check') ? new CarelessEpoch() : new HighestEpoch(), clock)
+  const retrieval = new ZooKeeperLeaderRetrieval({
+    zookeeper: world.zookeeper.client(zookeeperName),
+    paths: world.paths,
+    clock,
+    logger,
+    retryWaitMs: ZOOKEEPER_RETRY_MS,
+  })
+  const network = new ChannelNetworkEnvironment({
+    transport: world.dataPorts.transport(process),
+    oneThread: true,
+    taskManagerId: name,
+    clock,
+    logger,
+  })
+  const rpc: RpcNetwork = {
+    dial: (to, dialling) => process.dial(to, dialling),
+    endpoints: watched(process.endpoints, (context) => world.invariants.takesCall(zookeeperName, context.epoch)),
+    seen: process.seen,
+  }
+  const taskExecutor = new TaskExecutor({
+    taskManagerId: name,
+    host: name,
+    dataPort: await network.start(name, 0),
+    slotCount: slots,
+    managedBytes: 1e9,
+    version: 'simulated',
+    hardware: { cpuCores: 1, physicalMemoryBytes: 1e9, freeMemoryBytes: 1e9, cpuModel: 'simulated', os: 'simulated' },
+    logLevel: 'info',
+    leaderlessTimeoutMs: timing.leaderlessTimeoutMs,
+    watchdogMs: 0,
+    cancellationTimeoutMs: 30_000,
+    ring: { slotBytes: 4096, slots: 4 },
+    keepSpareWorker: false,
+    clock,
+    random,
+    logger,
+    rpc,
+    retrieval,
+    network,
+    workerHost: new InPlaceSlotWorkerHost(world, clock),
+    blobs: process.blobTransfer(),
+    processMetrics: () => ({ rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 }),
+    print: (line) => world.note(name, line),
+  })
+  await retrieval.start()
+  await taskExecutor.start()
+  return async () => {
+    await taskExecutor.stop()
+    await retrieval.stop()
+  }
+}
+
+/** Tells of each call that takes effect. */
+function watched(registry: EndpointRegistry, onCall: (context: CallContext) => void): EndpointRegistry {
+  return {
+    register<G extends object>(gateway: Gateway<G>, endpoint: Endpoint<G>, target?: string) {
+      type Methods = Record<string, (request: unknown, context: CallContext) => unknown>
+      const told = Object.keys(gateway.methods).map((method) => [
+        method,
+        (request: unknown, context: CallContext) => {
+          onCall(context)
+          return (endpoint as unknown as Methods)[method]!(request, context)
+        },
+      ])
+      return registry.register(gateway, Object.fromEntries(told) as Endpoint<G>, target)
+    },
+  }
+}

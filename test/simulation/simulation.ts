@@ -1,0 +1,193 @@
+/** One seed: a cluster, its jobs, its faults, and what was found wrong. */
+import { between } from '#core/random.js'
+import type { BrokenRule } from './broken-rules.js'
+import { CommittedOutput } from './committed-output.js'
+import { FAULTS, pickFault } from './faults.js'
+import { SimulatedCluster } from './simulated-cluster.js'
+import { SHAPES, type Workload } from './workloads.js'
+
+export interface SimulationOptions {
+  readonly seed: number
+  /** How many faults; by the seed where it is absent. */
+  readonly steps?: number
+  readonly broken?: readonly BrokenRule[]
+}
+export interface SimulationResult {
+  readonly seed: number
+  /** The first thing found wrong. */
+  readonly problem: string | undefined
+  readonly log: readonly string[]
+  readonly simulatedMs: number
+  /** Names of the faults, in their order. */
+  readonly faults: readonly string[]
+  readonly checkpoints: number
+}
+
+/** After the last fault has ended, all jobs end within this time. */
+const LIVENESS_MS = 120_000
+
+interface SimulatedJob {
+  readonly workload: Workload
+  readonly jobId: string
+  readonly output: CommittedOutput
+  cancelled: boolean
+}
+
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  return new Simulation(options).run()
+}
+
+class Simulation {
+  readonly #cluster: SimulatedCluster
+  readonly #jobs: SimulatedJob[] = []
+  readonly #faults: string[] = []
+  readonly #ends = new Set<() => void>()
+
+  constructor(private readonly options: SimulationOptions) {
+    // The shape of the cluster is the seed's, too, but not the order in which its processes draw from it.
+    const { seed, broken = [] } = options
+    const jobManagers = seed % 3 === 0 ? 3 : 2
+    const taskManagers = seed % 5 === 0 ? 3 : 2
+    const settings = {
+      'execution.checkpointing.interval': '400 ms',
+      'execution.checkpointing.timeout': '8 s',
+      'restart-strategy.type': 'fixed-delay',
+      'restart-strategy.fixed-delay.attempts': '1000000',
+      'restart-strategy.fixed-delay.delay': '200 ms',
+    }
+    this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach: 2, settings, broken })
+  }
+
+  async run(): Promise<SimulationResult> {
+    const cluster = this.#cluster
+    let problem: string | undefined
+    try {
+      await cluster.start()
+      await this.#submit()
+      await this.#fail()
+      await this.#finish()
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error)
+    }
+    problem = cluster.invariants.problems[0] ?? problem
+    if (problem !== undefined) cluster.note('checker', problem)
+    return {
+      seed: this.options.seed,
+      problem,
+      log: cluster.log,
+      simulatedMs: cluster.clock.monotonicMs(),
+      faults: this.#faults,
+      checkpoints: [...cluster.invariants.facts.values()].reduce((sum, fact) => sum + (fact.checkpoints.at(-1)?.id ?? 0), 0),
+    }
+  }
+
+  /** One job of one of the shapes, or several at once, of which one is cancelled on its way. */
+  async #submit(): Promise<void> {
+    const cluster = this.#cluster
+    const { random } = cluster
+    const several = random.next() < 0.3
+    const kinds = several
+      ? (['keyedSum', 'keyedSum'] as const)
+      : random.next() < 0.6
+        ? (['keyedSum'] as const)
+        : (['unionWindows'] as const)
+    for (const [i, kind] of kinds.entries()) {
+      const parallelism = several ? 1 : 2
+      const workload: Workload = {
+        name: `${kind} ${i + 1}`,
+        records: between(random, 40, 200),
+        ratePerSecond: between(random, 20, 80),
+        parallelism,
+      }
+      const jobId = (i + 1).toString(16).padStart(32, '0')
+      const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants)
+      const program = SHAPES[kind].program(workload, output, { 'parallelism.default': parallelism })
+      const jobGraph = await cluster.jobOf(jobId, program)
+      const job: SimulatedJob = { workload, jobId, output, cancelled: several && i === 0 }
+      this.#jobs.push(job)
+      cluster.ask(
+        (leading) => leading.dispatcher.submitJob({ jobGraph }),
+        () => this.#accepted(job),
+      )
+    }
+  }
+  #accepted({ jobId, cancelled }: SimulatedJob): void {
+    const { clock, invariants, random } = this.#cluster
+    this.#cluster.note('client', 'submitted', { jobId })
+    if (!invariants.facts.has(jobId)) invariants.violated(`job ${jobId} is acknowledged, but has no node`)
+    if (!cancelled) return
+    clock.setTimer(between(random, 0, 4_000), () =>
+      this.#cluster.ask(
+        (leading) =>
+          leading.dispatcher.cancelJob({ jobId }).catch((error: unknown) => {
+            if (this.#isTerminal(jobId)) return { accepted: true } // It was faster.
+            throw error
+          }),
+        () => this.#cluster.note('client', 'cancelled', { jobId }),
+      ),
+    )
+  }
+
+  async #fail(): Promise<void> {
+    const { clock, random, invariants } = this.#cluster
+    const steps = this.options.steps ?? between(random, 1, 7)
+    for (let step = 0; step < steps && invariants.problems.length === 0; step++) {
+      await this.#pass(between(random, 50, 3_000))
+      this.#beginFault(pickFault(this.#cluster))
+    }
+    const last = [...this.#ends]
+    if (last.length > 0) await this.#pass(between(random, 0, 6_000))
+    for (const end of this.#ends) end()
+    this.#cluster.note('faults', 'are over', { at: clock.monotonicMs() })
+  }
+  #beginFault(name: string): void {
+    const { clock, random } = this.#cluster
+    const fault = FAULTS[name]!
+    const begun = fault.begin(this.#cluster)
+    if (!begun) return
+    this.#faults.push(name)
+    this.#cluster.note('fault', name, { what: begun.what })
+    const end = () => {
+      if (!this.#ends.delete(end)) return
+      this.#cluster.note('fault', `${name} is over`, { what: begun.what })
+      begun.end()
+    }
+    this.#ends.add(end)
+    clock.setTimer(between(random, fault.lastsMs[0], fault.lastsMs[1] + 1), end)
+  }
+  async #pass(ms: number): Promise<void> {
+    const { clock, invariants } = this.#cluster
+    const end = clock.monotonicMs() + ms
+    let over = false
+    clock.setTimer(ms, () => {
+      over = true
+    })
+    await clock.runUntil(() => over || invariants.problems.length > 0, { withinMs: end - clock.monotonicMs() })
+  }
+
+  async #finish(): Promise<void> {
+    const cluster = this.#cluster
+    const { clock, invariants } = cluster
+    for (const name of cluster.names) cluster.startProcess(name) // Whoever is missing for another reason.
+    const done = () => this.#jobs.every(({ jobId }) => this.#isTerminal(jobId))
+    await clock
+      .runUntil(() => invariants.problems.length > 0 || done(), { withinMs: LIVENESS_MS })
+      .catch(() => {
+        const open = this.#jobs.filter(({ jobId }) => !this.#isTerminal(jobId))
+        throw new Error(`not ended ${LIVENESS_MS} ms after the last fault: ${open.map(({ workload }) => workload.name).join(', ')}`)
+      })
+    if (invariants.problems.length > 0) return
+    await clock.advance(2_000) // The last commits follow the end of their job.
+    for (const job of this.#jobs) this.#checkEnd(job)
+  }
+  #isTerminal(jobId: string): boolean {
+    return this.#cluster.invariants.facts.get(jobId)?.terminal !== undefined
+  }
+  #checkEnd({ cancelled, jobId, output, workload }: SimulatedJob): void {
+    const { invariants } = this.#cluster
+    const { status } = invariants.facts.get(jobId)!.terminal!
+    if (status !== 'FINISHED' && !(cancelled && status === 'CANCELED')) invariants.violated(`${workload.name} is ${status}`)
+    if (status === 'FINISHED' && output.missing.length > 0)
+      invariants.violated(`${workload.name}: ${output.missing.length} lines are lost, ${output.missing.slice(0, 5).join(', ')} …`)
+  }
+}

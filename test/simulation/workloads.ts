@@ -1,0 +1,101 @@
+/** The jobs that a simulation runs: small, of different shapes, each with what it writes when nothing fails. */
+import { generatorSource, outputTag, StreamExecutionEnvironment, windows } from '#client/index.js'
+import type { CommittedOutput } from './committed-output.js'
+
+export interface Workload {
+  readonly name: string
+  /** Records that each of its sources makes. */
+  readonly records: number
+  readonly ratePerSecond: number
+  readonly parallelism: number
+}
+export interface Shape {
+  /** In any order. */
+  expected(workload: Workload): readonly string[]
+  program(workload: Workload, output: CommittedOutput, config: Readonly<Record<string, string | number>>): () => unknown
+}
+
+const KEYS = 7
+const keyOf = (n: number) => `k${n % KEYS}`
+
+/** Numbers the records of each key: 'key n' for n from 1 on, each exactly once. */
+const keyedSum: Shape = {
+  expected: ({ records }) => counted(Array.from({ length: records }, (_, i) => keyOf(i + 1))),
+  program:
+    ({ records, ratePerSecond, name }, output, config) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      env
+        .fromSource(
+          generatorSource((index) => index + 1, { count: records, ratePerSecond }),
+          { uid: 'numbers' },
+        )
+        .map((n) => ({ key: keyOf(n), n: 1 }))
+        .keyBy('key')
+        .sum('n', 'counts')
+        .map(({ key, n }) => `${key} ${n}`)
+        .sinkTo(output.sink('counts'), 'sink')
+      await env.execute(name)
+    },
+}
+
+const WINDOW_MS = 1_000
+const STEP_MS = 100
+const multiples = outputTag<number>('multiples')
+
+/** Two sources in one stream; what is a multiple of five leaves by the side, the rest is summed by key and window. */
+const unionWindows: Shape = {
+  expected: ({ records }) => {
+    const all = [...Array(records).keys()].flatMap((index) => [index, index + records])
+    const sums = new Map<string, number>()
+    for (const n of all.filter((n) => n % 5 !== 0)) {
+      const window = `${keyOf(n)} ${Math.floor(timeOf(n, records) / WINDOW_MS) * WINDOW_MS}`
+      sums.set(window, (sums.get(window) ?? 0) + n)
+    }
+    return [...all.filter((n) => n % 5 === 0).map((n) => `side ${n}`), ...[...sums].map(([window, sum]) => `${window} ${sum}`)]
+  },
+  program:
+    ({ records, ratePerSecond, name }, output, config) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      const numbers = (uid: string, from: number) =>
+        env.fromSource(
+          generatorSource((index) => index + from, { count: records, ratePerSecond }),
+          { uid, watermarks: { timestamp: (n: number) => timeOf(n, records), maxOutOfOrderness: 0 } },
+        )
+      const split = numbers('low', 0)
+        .union(numbers('high', records))
+        .rebalance()
+        .process<number>((n, ctx, out) => {
+          if (n % 5 === 0) ctx.output(multiples, n)
+          else out.collect(n)
+        }, 'split')
+      split
+        .getSideOutput(multiples)
+        .map((n) => `side ${n}`)
+        .sinkTo(output.sink('side'), 'side-sink')
+      split
+        .map((n) => ({ key: keyOf(n), n }))
+        .keyBy('key')
+        .window(windows.tumbling(WINDOW_MS))
+        .reduce(
+          (a, b) => ({ key: a.key, n: a.n + b.n }),
+          ({ key, n }, ctx) => `${key} ${ctx.window.start} ${n}`,
+          'windows',
+        )
+        .sinkTo(output.sink('windows'), 'sink')
+      await env.execute(name)
+    },
+}
+const timeOf = (n: number, records: number) => (n % records) * STEP_MS
+
+export const SHAPES = { keyedSum, unionWindows } as const
+
+function counted(keys: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>()
+  return keys.map((key) => {
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    return `${key} ${count}`
+  })
+}
