@@ -1,0 +1,8 @@
+import type { SimulationOptions } from './simulation.js'
+
+/** Histories that found a bug once, and what it was. A later change of the simulation makes another history of a seed: then they are seeds like others. */
+export const REGRESSIONS: readonly (SimulationOptions & { readonly found: string })[] = [
+  { seed: 1, steps: 0, found: 'attempts of two jobs of one program had the same ids: on one TaskManager they fenced each other' },
+  { seed: 4, found: 'a manifest that nobody needs any more counted as alive: garbage was never collected once it was gone' },
+  { seed: 36, found: 'a blob was not sent again to a standby that left the in-sync set and joined anew: the put never ended' },
+]
