@@ -29,8 +29,8 @@ function over(sink: Sink): Logger {
   }
 }
 
-/** One JSON line a record on the stream (standard error unless said otherwise). `error` and `cause` fields are printed with stack. */
-export function createLogger(options: { level: string; fields?: object; destination?: NodeJS.WritableStream }): Logger {
+/** One JSON line a record on the destination (standard error unless said otherwise). `error` and `cause` fields are printed with stack. */
+export function createLogger(options: { level: string; fields?: object; destination?: { write(line: string): void } }): Logger {
   return over(
     pino(
       {

@@ -7,7 +7,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
 import { configOf } from '#core/config/load-config.js'
 import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
 import { createLogger } from '#core/logger.js'
@@ -77,17 +76,19 @@ function defaults(slots: number, directory: string): Readonly<Record<string, str
 }
 
 /** Standard error. What the daemons say of each other's end, when both are stopped, is nothing that a program's user wants to read. */
-function logUntil(stopping: () => boolean): Writable {
-  return new Writable({
-    write(line, _encoding, done) {
+function logUntil(stopping: () => boolean): Log {
+  return {
+    write(line) {
       if (!stopping()) process.stderr.write(line)
-      done()
     },
-  })
+  }
 }
 
+interface Log {
+  write(line: string): void
+}
 interface Surroundings {
-  readonly log: Writable
+  readonly log: Log
   readonly onReady?: () => void
   stop(): Promise<void>
 }

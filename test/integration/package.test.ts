@@ -21,6 +21,16 @@ const SOURCES = {
     },
     include: ['src'],
   }),
+  'without-node/tsconfig.json': JSON.stringify({
+    compilerOptions: { strict: true, module: 'nodenext', target: 'es2023', noEmit: true, types: [] },
+    include: ['.'],
+  }),
+  'without-node/job.ts': `
+    import { fileSink, fileSource, formats, StreamExecutionEnvironment } from 'flott'
+    const env = StreamExecutionEnvironment.getExecutionEnvironment()
+    env.fromSource(fileSource('in', formats.lines)).map((line) => line.trim()).sinkTo(fileSink('out', formats.lines))
+    await env.execute()
+  `,
   'src/visits.ts': `
     import { type Collector, FlottError, type KeyedContext, KeyedProcessFunction, valueState } from 'flott'
     export interface Visit { readonly user: string; readonly page: string }
@@ -90,6 +100,8 @@ test.serial('what is packed: the code that runs, its types, scripts, configurati
 test.serial('a project compiles against the packed types, and its job and its harness run in plain node', async (t) => {
   const { code, stdout, stderr } = await run(process.execPath, resolve('node_modules/typescript/bin/tsc'), '-p', '.')
   t.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '', stderr: '' })
+  const withoutNode = await run(process.execPath, resolve('node_modules/typescript/bin/tsc'), '-p', 'without-node')
+  t.is(withoutNode.stdout, '', 'the types stand without those of Node')
   const job = await run(process.execPath, 'out/job.js')
   t.is(job.code, 0, job.stderr)
   t.deepEqual(job.stdout.trimEnd().split('\n'), ['ann 1, ann 2, bob 1', 'JOB_FAILED true'])
