@@ -3,7 +3,7 @@
  * messages from the leader and from the slot worker are events, `reportOf` is what registration says.
  */
 
-import type { ExecutionState, ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
+import type { ExecutionState, ReaderEvent, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { NumberedEvent } from '#protocol/gateways/task-executor-gateway.js'
 import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
@@ -20,7 +20,10 @@ export interface Attempt {
   readonly readers: Readonly<Record<string, ReaderRecord>>
   /** By checkpoint: for each operator id the number up to which events belong to it. */
   readonly assigned: Readonly<Record<number, Readonly<Record<string, number>>>>
+  /** What came with its terminal state. */
+  readonly outcome?: AttemptOutcome
 }
+export type AttemptOutcome = Pick<TaskExecutionReport, 'error' | 'accumulators' | 'metrics'>
 export interface ReaderRecord {
   readonly received: number
   /** Since the last completed checkpoint. */
@@ -29,7 +32,7 @@ export interface ReaderRecord {
 }
 
 export type AttemptEvent =
-  | { readonly kind: 'state-reported'; readonly state: ExecutionState }
+  | { readonly kind: 'state-reported'; readonly state: ExecutionState; readonly outcome?: AttemptOutcome }
   | { readonly kind: 'cancel-requested' }
   | {
       readonly kind: 'checkpoint-triggered'
@@ -79,7 +82,7 @@ export function stepAttempt(attempt: Attempt, event: AttemptEvent): Attempt {
   const { checkpointId } = event as { checkpointId: number }
   switch (event.kind) {
     case 'state-reported':
-      return enter(attempt, event.state)
+      return enter(attempt, event.state, event.outcome)
     case 'cancel-requested':
       return enter(attempt, 'CANCELING')
     case 'checkpoint-triggered':
@@ -121,8 +124,9 @@ export function reportOf(attempt: Attempt): AttemptReport {
   }
 }
 
-function enter(attempt: Attempt, state: ExecutionState): Attempt {
-  return RANK[state] > RANK[attempt.state] ? { ...attempt, state } : attempt
+function enter(attempt: Attempt, state: ExecutionState, outcome?: AttemptOutcome): Attempt {
+  if (RANK[state] <= RANK[attempt.state]) return attempt
+  return { ...attempt, state, ...(outcome && isTerminal(state) ? { outcome } : {}) }
 }
 
 function assignedTo(attempt: Attempt, assigned: Readonly<Record<string, Readonly<Record<number, number>>>>): Record<string, number> {

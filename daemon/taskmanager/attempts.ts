@@ -1,4 +1,5 @@
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
+import type { TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import { type Attempt, type AttemptEvent, isTerminal, reportOf, stepAttempt } from './attempt.js'
 
 /**
@@ -39,5 +40,12 @@ export class Attempts {
   }
   reports(): readonly AttemptReport[] {
     return [...this.#attempts.values()].map(reportOf)
+  }
+  /** With all that a new leader wants to know: how attempts have ended, and their newest metrics. */
+  fullReports(metrics: ReadonlyMap<string, TaskMetrics>): readonly AttemptReport[] {
+    return [...this.#attempts].map(([attemptId, attempt]) => {
+      const newest = metrics.get(attemptId)
+      return { ...reportOf(attempt), ...(newest ? { metrics: newest, accumulators: newest.accumulators } : {}), ...attempt.outcome }
+    })
   }
 }

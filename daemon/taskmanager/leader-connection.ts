@@ -134,6 +134,8 @@ export class LeaderConnection {
 
   async #registerOnce(leader: LeaderInfo, signal: AbortSignal): Promise<void> {
     const connection = await this.options.network.dial(leader.rpcAddress, { signal })
+    // What the registration says must stay true: from now on nothing of an earlier leader is accepted.
+    this.options.network.seen.adopt(leader.epoch)
     try {
       const resourceManager = connection.gateway(resourceManagerGateway, { epoch: () => leader.epoch })
       const answer = await resourceManager.registerTaskManager(this.options.registration())
@@ -150,7 +152,6 @@ export class LeaderConnection {
     const takeover = this.#lastEpoch !== undefined && compareEpochs(this.#lastEpoch, leader.epoch) !== 0
     this.#lastEpoch = leader.epoch
     this.#registered = { leader, connection }
-    this.options.network.seen.adopt(leader.epoch)
     this.#watchHeartbeats(connection, answer)
     connection.closed.addEventListener('abort', () => this.#lost(connection), { once: true })
     this.options.logger.info('registered', { leader: leader.jobManagerId, address: leader.rpcAddress, takeover })

@@ -295,7 +295,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
 
   /** The first report of a state that is news; terminal states are final. */
   #enter(attemptId: string, state: ExecutionState, details: Omit<TaskExecutionReport, 'attemptId' | 'state'> = {}): void {
-    const attempt = this.#attempts.apply(attemptId, { kind: 'state-reported', state })
+    const attempt = this.#attempts.apply(attemptId, { kind: 'state-reported', state, outcome: details })
     if (!attempt) return
     this.#reports.report(attempt.jobId, attemptId, { method: 'updateTaskExecutionState', request: { attemptId, state, ...details } })
     if (!isTerminal(state)) return
@@ -409,7 +409,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       version,
       slots: this.#slotReports(),
       memory: { managedBytes, slotBytes: Math.floor(managedBytes / slotCount) },
-      attempts: this.#attempts.reports(),
+      attempts: this.#attempts.fullReports(this.#metrics),
     }
   }
   #slotReports(): readonly SlotReport[] {

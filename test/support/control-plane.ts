@@ -52,6 +52,8 @@ export interface CoordinatorLog {
   readonly calls: string[]
   restorePoint: { id: number; blob: string; manifest: CheckpointManifest } | undefined
   context: JobMasterContext | undefined
+  /** Awaited before the sources have started. */
+  beforeSources: () => Promise<void>
 }
 
 export class ControlPlane {
@@ -59,7 +61,7 @@ export class ControlPlane {
   readonly network = new LoopbackNetwork(this.clock)
   readonly facts = new MemoryFacts()
   readonly blobs = new MemoryBlobs()
-  readonly coordinators: CoordinatorLog = { calls: [], restorePoint: undefined, context: undefined }
+  readonly coordinators: CoordinatorLog = { calls: [], restorePoint: undefined, context: undefined, beforeSources: async () => {} }
   reign!: FakeReign
   jobManager!: JobManager
   #process: LoopbackProcess | undefined
@@ -146,14 +148,18 @@ export class ControlPlane {
       awaitFinalCheckpoint: () => {},
       executionFinished: () => log('executionFinished'),
       loadRestorePoint: async () => coordinators.restorePoint,
+      newest: async () => coordinators.restorePoint,
       restoreOf: (manifest, _vertexId, _subtask, parallelism) => ({ checkpointId: manifest.checkpointId, operators: {}, parallelism }),
-      resume: () => {},
+      resume: (attempts) => log(`resume ${attempts.length}`),
       statistics: () => ({ counts: { restored: 0, total: 0, inProgress: 0, completed: 0, failed: 0 }, history: [] }),
       importStatistics: () => {},
       close: () => log('close'),
     }
     const sources: SourceCoordinatorsApi = {
-      start: async (states) => log(`sources.start ${states === undefined ? 'fresh' : 'restored'}`),
+      start: async (states, adopted = []) => {
+        log(`sources.start ${states === undefined ? 'fresh' : 'restored'}${adopted.length > 0 ? ` with ${adopted.length} adopted` : ''}`)
+        await coordinators.beforeSources()
+      },
       handleReaderEvent: (attemptId) => log(`readerEvent ${attemptId}`),
       readerFailed: (_operatorId, reader) => log(`readerFailed ${reader}`),
       snapshot: async () => ({}),

@@ -28,6 +28,12 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   /** 'slow': a freed slot stays RELEASING until `slotsAreFree`. */
   freeing: 'at once' | 'slow' = 'at once'
   refuseTasks: FlottError | undefined
+  /** Submissions never arrive. */
+  loseTasks = false
+  /** Made anew when the process is. */
+  processId: string
+  /** What a report says beyond its state. */
+  details: (attemptId: string) => Partial<AttemptReport> = () => ({})
   #connection: RpcConnection | undefined
   #epoch: Epoch = NO_EPOCH
 
@@ -36,6 +42,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     private readonly network: LoopbackNetwork,
     slotCount: number,
   ) {
+    this.processId = `process of ${id}`
     this.slots = Array.from({ length: slotCount }, (_, slotIndex) => ({ slotIndex, state: 'FREE' }))
     this.process = network.process(`${id}:1`)
     this.process.endpoints.register(taskExecutorGateway, this)
@@ -46,7 +53,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     this.#connection = await this.process.dial(address)
     await this.#connection.gateway(resourceManagerGateway, { epoch: () => epoch }).registerTaskManager({
       taskManagerId: this.id,
-      processId: `process of ${this.id}`,
+      processId: this.processId,
       host: this.id,
       dataPort: 1,
       slots: this.slots,
@@ -61,6 +68,12 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   }
   disconnect(): void {
     this.#connection?.close('cut by the test')
+  }
+  /** A new process in its place: it knows nothing. */
+  replace(): void {
+    this.processId = `${this.processId}'`
+    this.attempts.clear()
+    this.slots = this.slots.map(({ slotIndex }) => ({ slotIndex, state: 'FREE' }))
   }
   /** Attempts that have not ended. */
   running(): string[] {
@@ -97,6 +110,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   }
   async submitTasks(deployment: TaskDeployment) {
     if (this.refuseTasks) throw this.refuseTasks
+    if (this.loseTasks) return new Promise<never>(() => {})
     this.deployments.push(deployment)
     for (const { attemptId, allocationId } of deployment.tasks) {
       if (this.attempts.has(attemptId)) continue
@@ -151,6 +165,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
         pendingCheckpoints: [],
         assignmentsReceived: {},
         deploymentNumber,
+        ...this.details(attemptId),
       }
     })
   }

@@ -26,6 +26,13 @@ export interface ExecutionView {
   readonly taskManagerId: string | undefined
 }
 
+/** A checkpoint that the job's fact names, with its manifest read. */
+export interface CompletedCheckpoint {
+  readonly id: number
+  readonly blob: string
+  readonly manifest: CheckpointManifest
+}
+
 export interface JobMasterContext {
   readonly jobGraph: JobGraph
   readonly epoch: Epoch
@@ -50,6 +57,8 @@ export interface JobMasterContext {
   taskManager(taskManagerId: string): TaskExecutorGateway | undefined
   /** Fails the job as a whole: restart strategy, then FAILED. */
   failGlobally(cause: Error): void
+  /** Something happened that the next leader should still know, although nothing depends on it: it is stored soon. */
+  historyChanged(): void
 }
 
 /** Aligned, exactly-once checkpoints of one job: trigger, acknowledge, complete, abort, restore. */
@@ -65,21 +74,19 @@ export interface CheckpointCoordinatorApi {
   /** An attempt finished: it counts as acknowledged, finished, in later checkpoints; pending ones wait for it no more. */
   executionFinished(attemptId: string): void
   /** The checkpoint that a (re)start begins from: the newest completed one. Its manifest is read and checked; CHECKPOINT_NOT_RESTORABLE. */
-  loadRestorePoint(): Promise<
-    | {
-        readonly id: number
-        readonly blob: string
-        readonly manifest: CheckpointManifest
-      }
-    | undefined
-  >
+  loadRestorePoint(): Promise<CompletedCheckpoint | undefined>
+  /** The same one, for a takeover, which restores nothing from it. CHECKPOINT_NOT_RESTORABLE. */
+  newest(): Promise<CompletedCheckpoint | undefined>
   /** What each subtask of a vertex has to restore; also at another parallelism. Undefined for a subtask with nothing. */
   restoreOf(manifest: CheckpointManifest, vertexId: string, subtaskIndex: number, parallelism: number): TaskRestore | undefined
   /** After a takeover: tells every task again of the newest completed checkpoint, aborts whatever is pending at tasks. */
   resume(attempts: readonly AttemptReport[]): void
   statistics(): CheckpointStatistics
-  /** What an earlier reign had counted (from the blob that `fact.history` names); to be called before the first checkpoint. */
-  importStatistics(statistics: CheckpointStatistics): void
+  /**
+   * What an earlier reign had counted (from the blob that `fact.history` names); to be called before the first checkpoint. Completed ones
+   * that it had not written down any more are found in the fact.
+   */
+  importStatistics(statistics: CheckpointStatistics | undefined): void
   close(): void
 }
 

@@ -29,26 +29,27 @@ import { mergeAccumulators, mergeAllAccumulators } from './accumulators.js'
 import { CollectedResults } from './collected-results.js'
 import type { CoordinatorFactory } from './coordinator-factory.js'
 import { EventSender } from './event-sender.js'
+import type { AllocatedSlot } from './executiongraph/execution.js'
 import { ExecutionGraph, type ExecutionVertex } from './executiongraph/execution-graph.js'
 import { detailsOf, overviewOf } from './job-details.js'
 import { JobFactKeeper } from './job-fact-keeper.js'
-import type { CheckpointCoordinatorApi, ExecutionView, JobMasterContext, SourceCoordinatorsApi } from './job-master-context.js'
+import { JobHistory, loadHistory } from './job-history.js'
+import type {
+  CheckpointCoordinatorApi,
+  CompletedCheckpoint,
+  ExecutionView,
+  JobMasterContext,
+  SourceCoordinatorsApi,
+} from './job-master-context.js'
 import type { JobMasterSettings } from './job-master-settings.js'
 import { discardBlobs, makeEndDurable } from './job-result.js'
-import {
-  beginReconciliation,
-  isReconciled,
-  type Reconciliation,
-  type ReconciliationEvent,
-  stepReconciliation,
-  waitsFor,
-} from './reconciliation.js'
 import { Deployer } from './scheduler/deployer.js'
 import { isEnding, isGloballyTerminal } from './scheduler/job-status.js'
 import { restartStateOf } from './scheduler/restart-strategy.js'
 import { Scheduler, type SchedulerPort } from './scheduler/scheduler.js'
 import { SlotPool } from './slotpool/slot-pool.js'
 import type { SharedSlot } from './slotpool/slot-sharing.js'
+import { Takeover } from './takeover.js'
 
 const ROOM_CHECK_MS = 100
 
@@ -83,12 +84,11 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   readonly #pool = new SlotPool()
   readonly #checkpoints: CheckpointCoordinatorApi
   readonly #sources: SourceCoordinatorsApi
+  readonly #takeover: Takeover
+  readonly #history: JobHistory
   readonly #ending = new AbortController()
-  readonly #connected = new Set<string>()
   #disconnect: (() => void) | undefined
   #slotTimer: Timer | undefined
-  #reconciliation: Reconciliation | undefined
-  #reconciliationTimer: Timer | undefined
   #closed = false
   #coordinatorsClosed = false
   /** The last status before a terminal one that is not durable yet. */
@@ -115,6 +115,19 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.#sources = sources
     const slotOf = (vertex: ExecutionVertex) => this.#pool.slotOf(vertex.sharedSlot.key)
     this.#deployer = new Deployer({ context: this, graph: this.#graph, scheduler: this.#scheduler, checkpoints, sources, slotOf })
+    this.#takeover = new Takeover({
+      context: this,
+      graph: this.#graph,
+      scheduler: this.#scheduler,
+      deployer: this.#deployer,
+      checkpoints,
+      pool: this.#pool,
+      timeoutMs: settings.taskManagerTimeoutMs,
+    })
+    this.#history = new JobHistory(this, () => {
+      const { entries: exceptions, truncated: exceptionsTruncated } = this.#scheduler.exceptions
+      return { exceptions, exceptionsTruncated, checkpoints: checkpoints.statistics() }
+    })
   }
 
   // ---- What the dispatcher calls.
@@ -122,16 +135,25 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   /** Connects to the ResourceManager and begins, or goes on where the reign before ended. */
   async start(): Promise<void> {
     const record = await this.#recordedDeployment()
+    const history = await loadHistory(this.blobs, this.fact)
+    let newest: CompletedCheckpoint | undefined
+    let unreadable: Error | undefined
+    if (record)
+      await this.#checkpoints.newest().then(
+        (found) => (newest = found),
+        (cause: Error) => (unreadable = cause),
+      )
     this.run(() => {
       this.#disconnect = this.options.slots.connectJobMaster(this.jobGraph.jobId, this)
       this.#scheduler.initialized(record !== undefined)
-      if (this.fact.target === 'CANCELED') return this.#scheduler.cancel()
-      if (!record) return this.#scheduler.start()
-      this.#reconciliationTimer = this.#timer(this.options.settings.taskManagerTimeoutMs, () =>
-        this.#reconcile({ kind: 'deadline', connected: this.#connected }),
-      )
-      this.#reconciliation = beginReconciliation(record)
-      if (isReconciled(this.#reconciliation)) this.#reconciled()
+      if (record) {
+        if (history) this.#scheduler.exceptions.import(history.exceptions, history.exceptionsTruncated)
+        this.#checkpoints.importStatistics(history?.checkpoints)
+        this.#takeover.begin(record, newest)
+      }
+      if (this.fact.target === 'CANCELED') this.#scheduler.cancel()
+      else if (unreadable) this.#scheduler.failGlobally(unreadable)
+      else if (!record) this.#scheduler.start()
     })
   }
   /** Durable when it resolves. JOB_ALREADY_TERMINATED. */
@@ -145,8 +167,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     if (this.#closed) return
     this.#closed = true
     this.#mailbox.close()
-    this.#slotTimer?.cancel()
-    this.#reconciliationTimer?.cancel()
+    this.#stopTimers()
     this.#ending.abort(new FlottError('NOT_LEADER', 'the JobMaster was stopped'))
     await this.#closeCoordinators()
   }
@@ -180,6 +201,9 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   failGlobally(cause: Error): void {
     this.run(() => this.#scheduler.failGlobally(cause))
   }
+  historyChanged(): void {
+    if (!isGloballyTerminal(this.#scheduler.status)) this.#history.changed()
+  }
 
   // ---- JobMasterGateway.
 
@@ -197,9 +221,10 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   }
   sendReaderEvent(request: { attemptId: string; operatorId: string; reader: number; event: ReaderEvent }): Promise<{ accepted: true }> {
     const { attemptId, operatorId, reader, event } = request
-    return this.#turn(() => {
+    const handle = () => {
       if (this.#isCurrent(attemptId)) this.#sources.handleReaderEvent(attemptId, operatorId, reader, event)
-    })
+    }
+    return this.#turn(() => this.#takeover.holds(handle) || handle())
   }
   async sendCollected(request: Parameters<JobMasterGateway['sendCollected']>[0]): Promise<{ accepted: true }> {
     while (!this.collected.hasRoom(request.operatorId)) await sleep(this.clock, ROOM_CHECK_MS, this.signal)
@@ -222,34 +247,25 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.run(() => {
       this.#pool.lose(allocationId)
       const error = new FlottError('TASK_LOST', `slot ${allocationId} is lost: ${cause}`)
-      for (const { execution } of this.#graph.vertices)
-        if (execution.slot?.allocationId === allocationId) this.#scheduler.taskLost(execution.attempt, error)
+      this.#tasksLost((slot) => slot.allocationId === allocationId, error)
       this.#scheduler.slotsLost(error)
     })
   }
-  /** No attempt of an earlier reign is adopted: all that are not ours are freed. */
-  taskManagerRegistered(
-    { taskManagerId }: TaskManagerInfo,
-    _attempts: readonly AttemptReport[],
-    slots: readonly SlotReport[],
-  ): ReadonlySet<string> {
+  /** After a takeover: what runs there is adopted. All that is not ours is freed. */
+  taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string> {
+    const { taskManagerId } = info
     this.run(() => {
-      this.#connected.add(taskManagerId)
-      this.#reconcile({ kind: 'slots-reported', taskManagerId, slots })
+      this.#takeover.registered(info, attempts, slots)
+      this.#cancelUnrecorded(taskManagerId, attempts)
     })
     return new Set(this.#pool.heldOn(taskManagerId).map((slot) => slot.allocationId))
   }
-  slotsReported(taskManagerId: string, slots: readonly SlotReport[]): void {
-    this.run(() => this.#reconcile({ kind: 'slots-reported', taskManagerId, slots }))
-  }
   taskManagerLost(taskManagerId: string, cause: Error): void {
     this.run(() => {
-      this.#connected.delete(taskManagerId)
       for (const { allocationId } of this.#pool.heldOn(taskManagerId)) this.#pool.lose(allocationId)
-      for (const { execution } of this.#graph.vertices)
-        if (execution.slot?.taskManagerId === taskManagerId) this.#scheduler.taskLost(execution.attempt, cause)
+      this.#takeover.taskManagerLost(taskManagerId, cause.message)
+      this.#tasksLost((slot) => slot.taskManagerId === taskManagerId, cause)
       this.#scheduler.slotsLost(cause)
-      this.#reconcile({ kind: 'task-manager-lost', taskManagerId })
     })
   }
   heartbeatReceived(heartbeat: {
@@ -270,12 +286,30 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
         }
         // It took the task before it was asked, and does not know it any more.
         if (!reported.has(attempt) && vertex.submittedMs !== undefined && vertex.submittedMs < heartbeat.sentMs)
-          this.#scheduler.taskLost(
-            attempt,
+          this.#scheduler.tasksLost(
+            [attempt],
             new FlottError('TASK_LOST', `TaskManager ${heartbeat.taskManagerId} does not know ${vertex.taskName}`),
           )
       }
+      this.#cancelUnrecorded(heartbeat.taskManagerId, heartbeat.attempts)
     })
+  }
+  #tasksLost(on: (slot: AllocatedSlot) => boolean, cause: Error): void {
+    const lost = this.#graph.vertices.filter(({ execution }) => execution.slot && on(execution.slot))
+    this.#scheduler.tasksLost(
+      lost.map(({ execution }) => execution.attempt),
+      cause,
+    )
+  }
+  /** Attempts that no deployment names any more, or that count as lost: nobody waits for what they do. */
+  #cancelUnrecorded(taskManagerId: string, attempts: readonly AttemptReport[]): void {
+    const runs = ({ state }: AttemptReport) => state === 'DEPLOYING' || state === 'INITIALIZING' || state === 'RUNNING'
+    const attemptIds = attempts.filter((attempt) => runs(attempt) && !this.#isCurrent(attempt.attemptId)).map(({ attemptId }) => attemptId)
+    if (attemptIds.length === 0) return
+    this.logger.warn('tasks that are not ours any more are cancelled', { taskManagerId, attemptIds })
+    this.taskManager(taskManagerId)
+      ?.cancelTasks({ jobId: this.jobGraph.jobId, attemptIds })
+      .catch((error: unknown) => this.logger.debug('not cancelled; the next heartbeat tells', { taskManagerId, error }))
   }
 
   // ---- What the scheduler sets in motion.
@@ -298,6 +332,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
         this.#deployer.regionsStopped(regions, wholeJob)
       },
       taskFinished: (attemptId) => this.#checkpoints.executionFinished(attemptId),
+      historyChanged: () => this.historyChanged(),
       ended: (status, failure) => {
         this.#end(status, failure).catch((error: unknown) => this.logger.error('the job could not be ended', { error }))
       },
@@ -325,22 +360,10 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     })
   }
 
-  #reconcile(event: ReconciliationEvent): void {
-    if (!this.#reconciliation) return
-    this.#reconciliation = stepReconciliation(this.#reconciliation, event)
-    if (isReconciled(this.#reconciliation)) this.#reconciled()
-  }
-  #reconciled(): void {
-    this.#reconciliation = undefined
-    this.#reconciliationTimer?.cancel()
-    this.#scheduler.start()
-  }
-
   /** The end: results first, then the one step of the fact, then the slots, then whoever asks. */
   async #end(status: 'FINISHED' | 'FAILED' | 'CANCELED', failure: Error | undefined): Promise<void> {
     this.logger.info('the job ends', { status, ...(failure ? { error: failure } : {}) })
-    this.#slotTimer?.cancel()
-    this.#reconciliationTimer?.cancel()
+    this.#stopTimers()
     const checkpoints = this.#checkpoints.statistics()
     const accumulators = await this.#mergedAccumulators()
     await this.#closeCoordinators()
@@ -378,7 +401,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   #described() {
     const { status } = this.#scheduler
     if (!isGloballyTerminal(status) || this.#durable) this.#shownStatus = status
-    const waitingFor = this.#reconciliation ? waitsFor(this.#reconciliation) : this.options.slots.waitingFor(this.jobGraph.jobId)
+    const waitingFor = this.#takeover.waitsFor ?? this.options.slots.waitingFor(this.jobGraph.jobId)
     const { fact } = this
     return {
       fact,
@@ -403,6 +426,11 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       }
     })
     return { accepted: true }
+  }
+  #stopTimers(): void {
+    this.#slotTimer?.cancel()
+    this.#takeover.stop()
+    this.#history.stop()
   }
   #timer(delayMs: number, fire: () => void): Timer {
     return this.clock.setTimer(delayMs, () => this.run(fire), { unref: true })

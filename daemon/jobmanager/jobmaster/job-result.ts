@@ -63,11 +63,11 @@ export async function makeEndDurable(
 }
 
 /** Deletes what an ended job's fact names no more. What is missed is an orphan that `flott gc` removes. */
-export async function discardBlobs(blobs: BlobStore, { jobId, terminal }: JobFact): Promise<void> {
-  const kinds = terminal?.status === 'FINISHED' ? ['deployment', 'manifest', 'chunk'] : ['deployment']
+export async function discardBlobs(blobs: BlobStore, { jobId, terminal, history }: JobFact): Promise<void> {
+  const kinds = terminal?.status === 'FINISHED' ? ['deployment', 'history', 'manifest', 'chunk'] : ['deployment', 'history']
   for (const kind of kinds) {
     const names: string[] = []
-    for await (const { name } of blobs.list(`${kind}/${jobId}/`)) names.push(name)
+    for await (const { name } of blobs.list(`${kind}/${jobId}/`)) if (name !== history) names.push(name)
     if (names.length > 0) await blobs.delete(names)
   }
 }

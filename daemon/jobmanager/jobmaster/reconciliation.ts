@@ -1,40 +1,77 @@
 /**
- * After a takeover: what the recorded deployment may have left running. A job begins anew only when each recorded slot is known to be
- * rid of its old attempts: the TaskManager has said so, has come back without them, or has not come at all in time and is given up.
+ * What a new leader makes of the tasks that it finds: the recorded deployment against what TaskManagers report. Nothing that runs is
+ * restarted for it.
+ *
+ * State: for each TaskManager, the recorded attempts whose fate is not known yet. It is left by
+ * - a registration: of each recorded attempt
+ *     reported, in whatever state       -> adopt: it goes on under this leader, or its end is handled like any other
+ *     known to have FINISHED            -> finished: nobody needs to keep it any more
+ *     same process, slot still the job's -> send-again: the earlier leader died before its submission arrived
+ *     else                              -> lost: the process or the slot was replaced
+ * - the loss of the TaskManager, and the deadline (heartbeat.timeout after the takeover) for who has not come: finished, or lost.
+ * It is reconciled when nothing is left.
+ *
+ * Invariants: each recorded attempt gets exactly one verdict; an attempt that is reported is never sent again, nor lost; one is sent again
+ * only to the very process that was to have it, in the slot that it was to have, so that it never ran (a process forgets an attempt only
+ * with its slot) and the newest checkpoint is still the one that it was to restore.
  */
-import type { SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
-import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import type { AttemptReport, SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
+import type { AttemptLocation, DeploymentRecord } from '#protocol/graph/deployment.js'
 
 export interface Reconciliation {
-  /** Allocations not known to be gone, by TaskManager. */
-  readonly outstanding: Readonly<Record<string, readonly string[]>>
+  readonly outstanding: Readonly<Record<string, readonly AttemptLocation[]>>
+  /** Attempts of which the record, or the newest checkpoint, says that they have FINISHED. */
+  readonly finished: ReadonlySet<string>
 }
 export type ReconciliationEvent =
-  | { readonly kind: 'slots-reported'; readonly taskManagerId: string; readonly slots: readonly SlotReport[] }
-  | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string }
+  | {
+      readonly kind: 'task-manager-registered'
+      readonly taskManagerId: string
+      readonly processId: string
+      readonly attempts: readonly AttemptReport[]
+      readonly slots: readonly SlotReport[]
+    }
+  | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly cause: string }
   /** Who has not come by now is lost. */
-  | { readonly kind: 'deadline'; readonly connected: ReadonlySet<string> }
-
-export function beginReconciliation(record: DeploymentRecord): Reconciliation {
-  const outstanding: Record<string, string[]> = {}
-  for (const { taskManagerId, allocationId } of record.attempts) {
-    outstanding[taskManagerId] ??= []
-    if (!outstanding[taskManagerId].includes(allocationId)) outstanding[taskManagerId].push(allocationId)
-  }
-  return { outstanding }
+  | { readonly kind: 'deadline'; readonly waitedMs: number }
+export type ReconciliationEffect =
+  | { readonly kind: 'adopt'; readonly report: AttemptReport }
+  | { readonly kind: 'finished'; readonly attemptId: string }
+  | { readonly kind: 'send-again'; readonly attemptId: string }
+  | { readonly kind: 'lost'; readonly attemptIds: readonly string[]; readonly cause: string }
+export interface ReconciliationStep {
+  readonly reconciliation: Reconciliation
+  readonly effects: readonly ReconciliationEffect[]
 }
 
-export function stepReconciliation({ outstanding }: Reconciliation, event: ReconciliationEvent): Reconciliation {
+export function beginReconciliation(record: DeploymentRecord, finishedInCheckpoint: ReadonlySet<string> = new Set()): Reconciliation {
+  const outstanding: Record<string, AttemptLocation[]> = {}
+  const finished = new Set<string>()
+  for (const location of record.attempts) {
+    const { taskManagerId, attemptId } = location
+    outstanding[taskManagerId] = [...(outstanding[taskManagerId] ?? []), location]
+    if (location.finished || finishedInCheckpoint.has(attemptId)) finished.add(attemptId)
+  }
+  return { outstanding, finished }
+}
+
+/** Decides; performs nothing. Of a TaskManager with nothing outstanding, or that comes again, there is nothing to decide. */
+export function stepReconciliation(state: Reconciliation, event: ReconciliationEvent): ReconciliationStep {
+  const { outstanding } = state
   switch (event.kind) {
-    case 'slots-reported': {
-      const there = new Set(event.slots.flatMap((slot) => (slot.state === 'FREE' ? [] : [slot.allocationId])))
-      const left = (outstanding[event.taskManagerId] ?? []).filter((allocationId) => there.has(allocationId))
-      return { outstanding: { ...without(outstanding, event.taskManagerId), ...(left.length > 0 ? { [event.taskManagerId]: left } : {}) } }
+    case 'task-manager-registered': {
+      const rest = { ...state, outstanding: without(outstanding, event.taskManagerId) }
+      return { reconciliation: rest, effects: found(state, outstanding[event.taskManagerId] ?? [], event) }
     }
-    case 'task-manager-lost':
-      return { outstanding: without(outstanding, event.taskManagerId) }
-    case 'deadline':
-      return { outstanding: Object.fromEntries(Object.entries(outstanding).filter(([id]) => event.connected.has(id))) }
+    case 'task-manager-lost': {
+      const rest = { ...state, outstanding: without(outstanding, event.taskManagerId) }
+      return { reconciliation: rest, effects: gone(state, outstanding[event.taskManagerId] ?? [], event.cause) }
+    }
+    case 'deadline': {
+      const missing = Object.keys(outstanding)
+      const cause = `${missing.join(', ')} did not come back within ${event.waitedMs} ms of the change of leader (heartbeat.timeout)`
+      return { reconciliation: { ...state, outstanding: {} }, effects: gone(state, Object.values(outstanding).flat(), cause) }
+    }
   }
 }
 
@@ -42,7 +79,40 @@ export function isReconciled({ outstanding }: Reconciliation): boolean {
   return Object.keys(outstanding).length === 0
 }
 export function waitsFor({ outstanding }: Reconciliation): string {
-  return `waits until ${Object.keys(outstanding).join(', ')} has ended the tasks of the deployment before`
+  return `waits for ${Object.keys(outstanding).join(', ')} to say which tasks run there`
+}
+
+/** Where the job still holds the slot. */
+export function holdsSlot(slots: readonly SlotReport[], allocationId: string): boolean {
+  return slots.some((slot) => slot.allocationId === allocationId && (slot.state === 'ALLOCATED' || slot.state === 'ACTIVE'))
+}
+
+function found(
+  { finished }: Reconciliation,
+  locations: readonly AttemptLocation[],
+  event: ReconciliationEvent & { kind: 'task-manager-registered' },
+): readonly ReconciliationEffect[] {
+  const { taskManagerId, processId, attempts, slots } = event
+  const lost: string[] = []
+  const effects: ReconciliationEffect[] = []
+  for (const { attemptId, allocationId, processId: recorded } of locations) {
+    const report = attempts.find((attempt) => attempt.attemptId === attemptId)
+    if (report) effects.push({ kind: 'adopt', report })
+    else if (finished.has(attemptId)) effects.push({ kind: 'finished', attemptId })
+    else if (recorded === processId && holdsSlot(slots, allocationId)) effects.push({ kind: 'send-again', attemptId })
+    else lost.push(attemptId)
+  }
+  if (lost.length === 0) return effects
+  return [...effects, { kind: 'lost', attemptIds: lost, cause: `TaskManager ${taskManagerId} came back without them` }]
+}
+
+function gone({ finished }: Reconciliation, locations: readonly AttemptLocation[], cause: string): readonly ReconciliationEffect[] {
+  const attempts = locations.map(({ attemptId }) => attemptId)
+  const lost = attempts.filter((attemptId) => !finished.has(attemptId))
+  return [
+    ...attempts.filter((attemptId) => finished.has(attemptId)).map((attemptId) => ({ kind: 'finished', attemptId }) as const),
+    ...(lost.length > 0 ? [{ kind: 'lost', attemptIds: lost, cause } as const] : []),
+  ]
 }
 
 function without<V>(record: Readonly<Record<string, V>>, key: string): Record<string, V> {

@@ -194,11 +194,6 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     const taskManager = this.#taskManagers.get(taskManagerId)
     if (taskManager) taskManager.slots = slots
     this.#take({ kind: 'slots-reported', taskManagerId, slots })
-    for (const [jobId, owner] of this.#jobMasters)
-      owner.slotsReported(
-        taskManagerId,
-        slots.filter((slot) => slot.jobId === jobId),
-      )
   }
 
   #lost(taskManagerId: string, cause: string): void {
@@ -231,7 +226,9 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
       case 'grant': {
         const slots = effect.slots.flatMap((slot) => {
           const info = this.#taskManagers.get(slot.taskManagerId)
-          return info ? [{ ...slot, host: info.registration.host, dataPort: info.registration.dataPort }] : []
+          if (!info) return []
+          const { host, dataPort, processId } = info.registration
+          return [{ ...slot, host, dataPort, processId }]
         })
         const owner = this.#jobMasters.get(effect.jobId)
         if (owner) owner.slotsGranted(slots)

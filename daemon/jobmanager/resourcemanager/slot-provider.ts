@@ -15,6 +15,7 @@ export interface GrantedSlot {
   readonly slotIndex: number
   readonly host: string
   readonly dataPort: number
+  readonly processId?: string
 }
 
 /** The ResourceManager, as a JobMaster sees it. */
@@ -37,8 +38,6 @@ export interface SlotOwner {
   slotLost(allocationId: string, cause: string): void
   /** What a TaskManager reports of this job when it registers. Returns the allocations that the job goes on with; all others are freed. */
   taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string>
-  /** The slots that a TaskManager still holds for this job. */
-  slotsReported(taskManagerId: string, slots: readonly SlotReport[]): void
   taskManagerLost(taskManagerId: string, cause: Error): void
   /** The job's part of a heartbeat's answer. */
   heartbeatReceived(heartbeat: {

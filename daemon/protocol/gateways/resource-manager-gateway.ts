@@ -1,6 +1,7 @@
+import type { SerializedError } from '#core/errors.js'
 import { defineGateway } from '../gateway.js'
 import type { ExecutionState } from './job-master-gateway.js'
-import type { NumberedEvent } from './task-executor-gateway.js'
+import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from './task-executor-gateway.js'
 
 /** Served by the leading JobManager; called by TaskManagers. */
 export interface ResourceManagerGateway {
@@ -67,6 +68,10 @@ export interface AttemptReport {
   readonly splitRequests?: readonly string[]
   /** Its data has ended; it waits for a checkpoint begun after that. */
   readonly awaitingFinalCheckpoint?: boolean
+  /** At registration, not in heartbeats: why it FAILED, final accumulators where it has ended, and the newest metrics. */
+  readonly error?: SerializedError
+  readonly accumulators?: Readonly<Record<string, AccumulatorSnapshot>>
+  readonly metrics?: TaskMetrics
 }
 
 export const resourceManagerGateway = defineGateway<ResourceManagerGateway>('ResourceManager', {

@@ -15,12 +15,16 @@ export interface AttemptLocation {
   /** The TaskManager's data address: consumers on other TaskManagers connect there. */
   readonly dataHost: string
   readonly dataPort: number
+  /** The TaskManager's process: another one of the same id never had this attempt. */
+  readonly processId?: string
+  /** It had FINISHED when the record was made. */
+  readonly finished?: boolean
 }
 
 /** All current attempts of a job: one blob, named in the job's fact before anything of it is sent. A takeover adopts from it. */
 export interface DeploymentRecord {
   readonly jobId: string
-  /** Raised by one with each deployment of the job (a region restart makes a new record with the untouched attempts carried over). */
+  /** Raised by one with each deployment of the job (a region restart makes a new record with the untouched attempts carried over, also those that have FINISHED). */
   readonly deploymentNumber: number
   readonly epoch: Epoch
   readonly attempts: readonly AttemptLocation[]

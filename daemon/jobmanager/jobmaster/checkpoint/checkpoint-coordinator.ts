@@ -12,7 +12,13 @@ import type { CheckpointAcknowledgement } from '#protocol/gateways/job-master-ga
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { TaskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { TaskRestore } from '#protocol/graph/deployment.js'
-import type { CheckpointCoordinatorApi, ExecutionView, JobMasterContext, SourceCoordinatorsApi } from '../job-master-context.js'
+import type {
+  CheckpointCoordinatorApi,
+  CompletedCheckpoint,
+  ExecutionView,
+  JobMasterContext,
+  SourceCoordinatorsApi,
+} from '../job-master-context.js'
 import { AttemptsTold } from './attempts-told.js'
 import type { CheckpointSettings } from './checkpoint-settings.js'
 import { CheckpointStatisticsRecorder } from './checkpoint-statistics.js'
@@ -31,7 +37,6 @@ import { restoreOf } from './restore.js'
 import { triggerTargets } from './trigger-targets.js'
 
 type Sources = Pick<SourceCoordinatorsApi, 'snapshot' | 'resumeAssignments' | 'notifyCheckpointComplete'>
-type RestorePoint = Awaited<ReturnType<CheckpointCoordinatorApi['loadRestorePoint']>>
 
 export function createCheckpointCoordinator(
   ctx: JobMasterContext,
@@ -58,6 +63,8 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #completedIds: readonly number[]
   #stored: { readonly id: number; readonly manifest: CheckpointManifest; readonly blob: string } | undefined
   readonly #ready: Promise<void>
+  /** The manifests that the fact named when this reign began. */
+  readonly #found: { readonly manifest: CheckpointManifest; readonly blob: string }[] = []
 
   constructor(
     private readonly ctx: JobMasterContext,
@@ -94,7 +101,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     this.#apply({ kind: 'awaiting-final', attemptId, targets: this.#targets() })
   }
 
-  async loadRestorePoint(): Promise<RestorePoint> {
+  async loadRestorePoint(): Promise<CompletedCheckpoint | undefined> {
     await this.#committing // Its outcome decides which one is the newest.
     const newest = this.ctx.fact.checkpoints.at(-1)
     if (!newest) {
@@ -105,6 +112,12 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     await checkChunks(this.ctx.blobs, manifest)
     this.#told.restoredFrom(newest.id)
     this.#statistics.restored(newest.id, this.ctx.clock.now(), newest.manifest)
+    return { id: newest.id, blob: newest.manifest, manifest }
+  }
+  async newest(): Promise<CompletedCheckpoint | undefined> {
+    const newest = this.ctx.fact.checkpoints.at(-1)
+    if (!newest) return undefined
+    const manifest = await loadManifest(this.ctx.blobs, this.ctx.jobGraph.jobId, newest.id, newest.manifest)
     return { id: newest.id, blob: newest.manifest, manifest }
   }
   restoreOf(manifest: CheckpointManifest, vertexId: string, subtaskIndex: number, parallelism: number): TaskRestore | undefined {
@@ -129,8 +142,12 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   statistics(): CheckpointStatistics {
     return this.#statistics.snapshot(this.#state.pending, this.ctx.clock.now())
   }
-  importStatistics(statistics: CheckpointStatistics): void {
-    this.#statistics.import(statistics)
+  importStatistics(statistics: CheckpointStatistics | undefined): void {
+    if (statistics) this.#statistics.import(statistics)
+    const found = () => {
+      for (const { manifest, blob } of this.#found) this.#statistics.found(manifest, blob)
+    }
+    void this.#ready.then(() => this.ctx.run(found))
   }
   close(): void {
     this.#apply({ kind: 'close' })
@@ -284,6 +301,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     this.ctx.logger.info('checkpoint completed', { checkpointId: pending.id, stateSize: manifest.stateSize })
     this.#completedIds = [...this.#completedIds.slice(-1), pending.id]
     this.#statistics.completed(pending, manifest, blob)
+    this.ctx.historyChanged()
     this.#references.completed(
       pending.id,
       chunksOfManifest(manifest),
@@ -302,6 +320,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #aborted(pending: PendingCheckpoint, cause: Error): void {
     this.ctx.logger.warn('checkpoint aborted', { checkpointId: pending.id, cause })
     this.#statistics.aborted(pending, cause, this.ctx.clock.now())
+    this.ctx.historyChanged()
     this.sources.resumeAssignments(pending.id)
     this.#notify('notifyCheckpointAborted', pending.id, pending.tasks)
     this.#sweep(pending.id)
@@ -336,6 +355,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     for (const { id, manifest: name } of this.ctx.fact.checkpoints) {
       const manifest = await loadManifest(this.ctx.blobs, jobId, id, name).catch(() => undefined)
       this.#references.found(id, manifest && chunksOfManifest(manifest))
+      if (manifest) this.#found.push({ manifest, blob: name })
     }
   }
 

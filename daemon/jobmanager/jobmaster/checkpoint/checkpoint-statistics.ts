@@ -62,6 +62,15 @@ export class CheckpointStatisticsRecorder {
     this.#history = [...this.#history, ...ended].slice(0, HISTORY)
     this.#latestRestored ??= latestRestored
   }
+  /** One that was completed, but not written down any more by who did. */
+  found(manifest: CheckpointManifest, externalPath: string): void {
+    if (this.#history.some(({ id, status }) => status === 'COMPLETED' && id >= manifest.checkpointId)) return
+    this.#completed++
+    // Its writer had it as going on, and the import as failed.
+    if (this.#history.some(({ id }) => id === manifest.checkpointId)) this.#failed--
+    this.#history = this.#history.filter(({ id }) => id !== manifest.checkpointId)
+    this.#remember(entryOfManifest(manifest, externalPath))
+  }
   #remember(entry: CheckpointStatisticsEntry): void {
     this.#history = [entry, ...this.#history].slice(0, HISTORY)
   }
@@ -83,6 +92,30 @@ function entryOf(pending: PendingCheckpoint, now: number): CheckpointStatisticsE
     subtasksTotal: pending.tasks.length,
     subtasksAcknowledged: subtasks.length,
     tasks: Object.fromEntries([...new Set(pending.tasks.map((task) => task.vertexId))].map((id) => [id, vertexOf(pending, id)])),
+  }
+}
+
+function entryOfManifest(manifest: CheckpointManifest, externalPath: string): CheckpointStatisticsEntry {
+  const { checkpointId: id, triggerTimestamp, completedTimestamp, checkpointedSize, stateSize, vertices } = manifest
+  const subtasks = vertices.reduce((sum, vertex) => sum + vertex.subtasks.length, 0)
+  const all = ({ subtasks }: { subtasks: readonly unknown[] }) => ({
+    acknowledged: subtasks.length,
+    total: subtasks.length,
+    subtasks: {},
+  })
+  return {
+    id,
+    status: 'COMPLETED',
+    isSavepoint: manifest.kind === 'savepoint',
+    triggerTimestamp,
+    latestAckTimestamp: completedTimestamp,
+    endToEndDurationMs: Math.max(0, completedTimestamp - triggerTimestamp),
+    checkpointedSize,
+    stateSize,
+    subtasksTotal: subtasks,
+    subtasksAcknowledged: subtasks,
+    externalPath,
+    tasks: Object.fromEntries(vertices.map((vertex) => [vertex.vertexId, all(vertex)])),
   }
 }
 

@@ -22,6 +22,8 @@ export interface AllocatedSlot {
   /** The TaskManager's data address. */
   readonly host: string
   readonly dataPort: number
+  /** The TaskManager's process. */
+  readonly processId?: string
 }
 
 export interface Execution {

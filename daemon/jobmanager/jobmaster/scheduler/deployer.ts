@@ -6,12 +6,12 @@
 import { createHash } from 'node:crypto'
 import { FlottError, isFlottError, serializeError } from '#core/errors.js'
 import { attemptIdOf } from '#core/ids.js'
-import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
+import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { JobFact } from '#protocol/ha/facts.js'
 import type { AllocatedSlot } from '../executiongraph/execution.js'
 import type { ExecutionGraph, ExecutionVertex } from '../executiongraph/execution-graph.js'
-import type { CheckpointCoordinatorApi, JobMasterContext, SourceCoordinatorsApi } from '../job-master-context.js'
+import type { CheckpointCoordinatorApi, CompletedCheckpoint, JobMasterContext, SourceCoordinatorsApi } from '../job-master-context.js'
 import type { RecordedAttempt, Scheduler } from './scheduler.js'
 
 const RETRY_MS = 500
@@ -26,16 +26,11 @@ export interface DeployerOptions {
   slotOf(vertex: ExecutionVertex): AllocatedSlot | undefined
 }
 
-interface Restored {
-  readonly id: number
-  readonly blob: string
-  readonly manifest: CheckpointManifest
-}
-
 export class Deployer {
   #last: Promise<void> = Promise.resolve()
+  #takenOver: () => void = () => {}
   #record: DeploymentRecord | undefined
-  #restored: Restored | undefined
+  #restored: CompletedCheckpoint | undefined
   /** The enumerators have to begin anew, from the checkpoint that the next deployment restores. */
   #sourcesStale = true
   readonly #failedReaders = new Set<ExecutionVertex>()
@@ -47,6 +42,31 @@ export class Deployer {
     if (wholeJob) this.#sourcesStale = true
     for (const region of regions)
       for (const vertex of this.options.graph.regions[region]!) if (isSource(vertex)) this.#failedReaders.add(vertex)
+  }
+
+  /** Nothing is recorded before `takeOver` is done. */
+  waitForTakeover(): void {
+    this.#last = new Promise((resolve) => (this.#takenOver = resolve))
+  }
+  /** The tasks of this record go on: enumerators begin from the newest checkpoint, and from what the readers that go on have. */
+  async takeOver(record: DeploymentRecord, newest: CompletedCheckpoint | undefined, goOn: readonly AttemptReport[]): Promise<void> {
+    this.#record = record
+    this.#restored = newest
+    try {
+      if (goOn.length > 0) await this.#startSources(newest, goOn)
+    } finally {
+      this.#takenOver()
+    }
+  }
+  async #startSources(restored: CompletedCheckpoint | undefined, goOn: readonly AttemptReport[]): Promise<void> {
+    this.#sourcesStale = false
+    this.#failedReaders.clear()
+    try {
+      await this.options.sources.start(restored?.manifest.coordinators, goOn)
+    } catch (error) {
+      this.#sourcesStale = true
+      throw error
+    }
   }
 
   record(region: number, run: number): void {
@@ -66,14 +86,7 @@ export class Deployer {
     const restored = await checkpoints.loadRestorePoint()
     if (!wanted()) return
     if (this.#sourcesStale) {
-      this.#sourcesStale = false
-      this.#failedReaders.clear()
-      try {
-        await sources.start(restored?.manifest.coordinators)
-      } catch (error) {
-        this.#sourcesStale = true
-        throw error
-      }
+      await this.#startSources(restored, [])
       if (!wanted()) return
     }
     for (const vertex of graph.regions[region]!)
@@ -109,7 +122,7 @@ export class Deployer {
     )
   }
 
-  #makeRecord(placed: ReadonlyMap<ExecutionVertex, RecordedAttempt>, restored: Restored | undefined): DeploymentRecord {
+  #makeRecord(placed: ReadonlyMap<ExecutionVertex, RecordedAttempt>, restored: CompletedCheckpoint | undefined): DeploymentRecord {
     const { context, graph } = this.options
     const locate = (vertex: ExecutionVertex, { attempt, attemptNumber, slot }: RecordedAttempt): AttemptLocation => ({
       vertexId: vertex.vertexId,
@@ -121,12 +134,15 @@ export class Deployer {
       allocationId: slot.allocationId,
       dataHost: slot.host,
       dataPort: slot.dataPort,
+      ...(slot.processId === undefined ? {} : { processId: slot.processId }),
     })
     const attempts = graph.vertices.flatMap((vertex) => {
       const recorded = placed.get(vertex)
       if (recorded) return [locate(vertex, recorded)]
       const { attempt, attemptNumber, slot } = vertex.execution
-      return slot && !vertex.ended ? [locate(vertex, { attempt, attemptNumber, slot })] : []
+      if (!slot || (vertex.ended && vertex.state !== 'FINISHED')) return []
+      const location = locate(vertex, { attempt, attemptNumber, slot })
+      return [vertex.ended ? { ...location, finished: true } : location]
     })
     return {
       jobId: context.jobGraph.jobId,
@@ -146,7 +162,12 @@ export class Deployer {
     for (const [taskManagerId, tasks] of byTaskManager(vertices)) this.#submit(taskManagerId, this.#record!, tasks, this.#restored)
   }
 
-  #submit(taskManagerId: string, record: DeploymentRecord, vertices: readonly ExecutionVertex[], restored: Restored | undefined): void {
+  #submit(
+    taskManagerId: string,
+    record: DeploymentRecord,
+    vertices: readonly ExecutionVertex[],
+    restored: CompletedCheckpoint | undefined,
+  ): void {
     const { context, scheduler } = this.options
     const attempts = vertices.map((vertex) => vertex.execution.attempt)
     const current = () => vertices.filter((vertex, i) => vertex.execution.attempt === attempts[i] && !vertex.ended)
@@ -163,12 +184,15 @@ export class Deployer {
           if (current().length === 0) return
           context.logger.warn('tasks not submitted', { taskManagerId, error })
           if (isTransient(error)) return this.#later(() => this.#submit(taskManagerId, record, current(), restored))
-          for (const vertex of current()) scheduler.taskLost(vertex.execution.attempt, error as Error)
+          scheduler.tasksLost(
+            current().map((vertex) => vertex.execution.attempt),
+            error as Error,
+          )
         }),
     )
   }
 
-  #descriptor(vertex: ExecutionVertex, restored: Restored | undefined): TaskDeploymentDescriptor {
+  #descriptor(vertex: ExecutionVertex, restored: CompletedCheckpoint | undefined): TaskDeploymentDescriptor {
     const { vertexId, subtaskIndex, jobVertex, execution } = vertex
     const { attempt: attemptId, attemptNumber } = execution
     const { allocationId, slotIndex } = execution.slot!

@@ -16,6 +16,8 @@ export const NEW_REGION: Region = { phase: 'idle', run: 0, attemptsEnded: false,
 
 export type RegionEvent =
   | { readonly kind: 'begin' }
+  /** It was deployed under an earlier leader. */
+  | { readonly kind: 'adopted' }
   | { readonly kind: 'slots-complete' }
   | { readonly kind: 'recorded'; readonly run: number }
   | { readonly kind: 'failed'; readonly delayMs: number }
@@ -38,6 +40,8 @@ export function stepRegion(region: Region, event: RegionEvent): RegionStep {
   switch (event.kind) {
     case 'begin':
       return phase === 'idle' ? waiting(region, []) : stay
+    case 'adopted':
+      return phase === 'idle' ? { region: { ...region, phase: 'deployed' }, effects: [] } : stay
     case 'slots-complete':
       return phase === 'waiting-for-slots' ? { region: { ...region, phase: 'recording' }, effects: [{ kind: 'record-deployment' }] } : stay
     case 'recorded':

@@ -4,6 +4,7 @@
  */
 import { deserializeError, FlottError, isFlottError } from '#core/errors.js'
 import type { ExecutionState, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
+import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { JobStatus } from '#protocol/ha/facts.js'
 import type { AllocatedSlot } from '../executiongraph/execution.js'
 import type { ExecutionGraph, ExecutionVertex } from '../executiongraph/execution-graph.js'
@@ -33,6 +34,8 @@ export interface SchedulerPort {
   /** A region is being stopped; `wholeJob`: with all others. */
   regionsStopped(regions: readonly number[], wholeJob: boolean, cause: Error): void
   taskFinished(attemptId: string): void
+  /** An exception was noted. */
+  historyChanged(): void
   /** Nothing runs and nothing will. Called once. */
   ended(status: 'FINISHED' | 'FAILED' | 'CANCELED', failure: Error | undefined): void
 }
@@ -50,7 +53,7 @@ const UNRECOVERABLE = ['GRAPH_NOT_DETERMINISTIC', 'STATE_INCOMPATIBLE', 'STATE_N
 export class Scheduler {
   #status: JobStatus = 'INITIALIZING'
   readonly timestamps: Partial<Record<JobStatus, number>>
-  readonly exceptions = new ExceptionHistory()
+  readonly exceptions: ExceptionHistory
   #failure: Error | undefined
   #ended = false
   readonly #regions: Region[]
@@ -63,6 +66,7 @@ export class Scheduler {
     private restarts: { count: number; state: RestartState },
   ) {
     this.timestamps = { INITIALIZING: port.now() }
+    this.exceptions = new ExceptionHistory(() => port.historyChanged())
     this.#regions = graph.regions.map(() => NEW_REGION)
   }
 
@@ -90,7 +94,55 @@ export class Scheduler {
   /** Begins with all regions. */
   start(): void {
     if (isEnding(this.#status)) return
-    this.#take({ kind: this.#status === 'RECONCILING' ? 'reconciled' : 'scheduled' })
+    this.#take({ kind: 'scheduled' })
+    this.#begin()
+  }
+
+  /** After a takeover: the graph is as the deployment says. What became of each attempt is told one by one, then `reconciled`. */
+  adopt(recorded: ReadonlyMap<ExecutionVertex, RecordedAttempt>): void {
+    for (const [vertex, attempt] of recorded) {
+      vertex.apply({ kind: 'scheduled' })
+      vertex.apply({ kind: 'deployed', ...attempt })
+    }
+    const incomplete: number[] = []
+    this.graph.regions.forEach((vertices, region) => {
+      const known = vertices.filter((vertex) => recorded.has(vertex)).length
+      if (known === 0) return // Not deployed yet, or about to be again.
+      this.#step(region, { kind: 'adopted' })
+      if (known < vertices.length) incomplete.push(region)
+    })
+    const cause = () => new FlottError('TASK_LOST', 'the leader changed during a restart')
+    if (incomplete.length > 0) this.#fail(incomplete, cause(), { byTakeover: true })
+  }
+  /** What the TaskManager of a recorded attempt says of it. */
+  attemptFound(report: AttemptReport): void {
+    const { attemptId, state, error, accumulators, metrics } = report
+    const vertex = this.graph.byAttempt(attemptId)
+    if (!vertex || vertex.ended) return
+    if (metrics) vertex.metrics = metrics
+    if (accumulators) vertex.accumulators = accumulators
+    const stopping = state === 'CANCELING' || state === 'CANCELED'
+    if (stopping && vertex.state !== 'CANCELING')
+      this.#fail([vertex.region], new FlottError('TASK_LOST', `the leader changed while ${vertex.taskName} was being ended`), {
+        vertex,
+        byTakeover: true,
+      })
+    this.taskReported({ attemptId, state, ...(error ? { error } : {}) })
+    if (vertex.state === 'CANCELING') this.port.cancelTasks([vertex])
+  }
+  /** Whether the attempt is one that runs on. */
+  goesOn(attemptId: string): boolean {
+    const vertex = this.graph.byAttempt(attemptId)
+    return vertex !== undefined && !vertex.ended && this.#regions[vertex.region]!.phase === 'deployed'
+  }
+  /** Of every attempt it is known what became of it: what has not begun begins. */
+  reconciled(): void {
+    this.#take({ kind: 'reconciled' })
+    if (!isEnding(this.#status)) this.#begin()
+    this.#checkRunning()
+    this.#checkEnd()
+  }
+  #begin(): void {
     for (let region = 0; region < this.#regions.length; region++) this.#step(region, { kind: 'begin' })
   }
 
@@ -131,13 +183,19 @@ export class Scheduler {
     if (report.metrics) vertex.metrics = report.metrics
     if (vertex.state !== before || report.error) this.#taskChanged(vertex, before, report.error && deserializeError(report.error))
   }
-  /** It runs no more, and will not say so itself. */
-  taskLost(attemptId: string, cause: Error): void {
-    const vertex = this.graph.byAttempt(attemptId)
-    if (!vertex || vertex.ended) return
-    const before = vertex.state
-    vertex.apply({ kind: 'task-lost', attempt: attemptId })
-    this.#taskChanged(vertex, before, before === 'CANCELING' ? undefined : cause)
+  /** They run no more, and will not say so themselves: one failure, whatever their number. `byTakeover`: no new leader could find them. */
+  tasksLost(attemptIds: readonly string[], cause: Error, { byTakeover = false } = {}): void {
+    const vertices = attemptIds.map((attemptId) => this.graph.byAttempt(attemptId)).filter((vertex) => vertex && !vertex.ended)
+    const failed: ExecutionVertex[] = []
+    for (const vertex of vertices as ExecutionVertex[]) {
+      vertex.apply({ kind: 'task-lost', attempt: vertex.execution.attempt })
+      if (vertex.state === 'FAILED') failed.push(vertex)
+    }
+    const regions = new Set((vertices as ExecutionVertex[]).map((vertex) => vertex.region))
+    if (failed.length > 0) this.#fail([...new Set(failed.map((v) => v.region))], cause, { vertex: failed[0]!, byTakeover })
+    for (const region of regions) this.#checkRegion(region)
+    this.#checkRunning()
+    this.#checkEnd()
   }
 
   /** A failure that is no task's own. */
@@ -163,14 +221,18 @@ export class Scheduler {
     if (vertex.state === 'FINISHED') this.port.taskFinished(vertex.execution.attempt)
     const unasked = vertex.state === 'CANCELED' && before !== 'CANCELING'
     if (vertex.state === 'FAILED' || unasked)
-      this.#fail([vertex.region], error ?? new FlottError('TASK_LOST', `${vertex.taskName} ended without a cause`), vertex)
+      this.#fail([vertex.region], error ?? new FlottError('TASK_LOST', `${vertex.taskName} ended without a cause`), { vertex })
     else if (error) this.#note(error, vertex)
     this.#checkRegion(vertex.region)
     this.#checkRunning()
     this.#checkEnd()
   }
 
-  #fail(regions: readonly number[], cause: Error, vertex?: ExecutionVertex): void {
+  #fail(
+    regions: readonly number[],
+    cause: Error,
+    { vertex, byTakeover = false }: { vertex?: ExecutionVertex; byTakeover?: boolean } = {},
+  ): void {
     if (isEnding(this.#status)) {
       this.#note(cause, vertex)
       return
@@ -181,7 +243,10 @@ export class Scheduler {
       return
     }
     this.exceptions.add(cause, this.port.now(), vertex ? whereOf(vertex) : {})
-    const decision = decideRestart(this.strategy, this.restarts.state, { nowMs: this.port.now(), random: this.port.random() })
+    // What a change of leader costs is not the job's failure: it is made good whatever the strategy says.
+    const decision = byTakeover
+      ? { restart: true, delayMs: 0, state: this.restarts.state }
+      : decideRestart(this.strategy, this.restarts.state, { nowMs: this.port.now(), random: this.port.random() })
     const hopeless = isFlottError(cause, ...UNRECOVERABLE)
     this.restarts = { count: this.restarts.count, state: decision.state }
     if (hopeless || !decision.restart) {

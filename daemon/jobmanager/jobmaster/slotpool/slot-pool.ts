@@ -32,6 +32,10 @@ export class SlotPool {
     this.#held.set(key, slot)
     return true
   }
+  /** A slot that the job held under an earlier leader. */
+  adopt(key: string, slot: AllocatedSlot): void {
+    this.#held.set(key, slot)
+  }
   slotOf(key: string): AllocatedSlot | undefined {
     return this.#held.get(key)
   }

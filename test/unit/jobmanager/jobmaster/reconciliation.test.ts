@@ -1,32 +1,130 @@
 import test from 'ava'
 import { NO_EPOCH } from '#core/epoch.js'
-import { beginReconciliation, isReconciled, stepReconciliation, waitsFor } from '#jobmanager/jobmaster/reconciliation.js'
+import {
+  beginReconciliation,
+  isReconciled,
+  type Reconciliation,
+  type ReconciliationEffect,
+  type ReconciliationEvent,
+  stepReconciliation,
+  waitsFor,
+} from '#jobmanager/jobmaster/reconciliation.js'
+import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
+import type { AttemptReport, SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { AttemptLocation, DeploymentRecord } from '#protocol/graph/deployment.js'
 
-const at = (taskManagerId: string, allocationId: string) => ({ taskManagerId, allocationId }) as AttemptLocation
-const record: DeploymentRecord = {
+const at = (taskManagerId: string, attemptId: string, more: Partial<AttemptLocation> = {}): AttemptLocation => ({
+  vertexId: attemptId,
+  subtaskIndex: 0,
+  attemptNumber: 1,
+  attemptId,
+  taskManagerId,
+  slotIndex: 0,
+  allocationId: `slot of ${attemptId}`,
+  dataHost: taskManagerId,
+  dataPort: 1,
+  processId: `process of ${taskManagerId}`,
+  ...more,
+})
+const record = (...attempts: readonly AttemptLocation[]): DeploymentRecord => ({
   jobId: 'j',
   deploymentNumber: 1,
   epoch: NO_EPOCH,
-  attempts: [at('tm1', 'a'), at('tm1', 'a'), at('tm1', 'b'), at('tm2', 'c')],
+  attempts,
+})
+const report = (attemptId: string, state: ExecutionState) => ({ attemptId, state }) as AttemptReport
+const slot = (attemptId: string, state: SlotReport['state']): SlotReport => ({
+  slotIndex: 0,
+  state,
+  jobId: 'j',
+  allocationId: `slot of ${attemptId}`,
+})
+function registered(attempts: readonly AttemptReport[], slots: readonly SlotReport[], processId = 'process of tm'): ReconciliationEvent {
+  return { kind: 'task-manager-registered', taskManagerId: 'tm', processId, attempts, slots }
 }
-const held = (state: 'ACTIVE' | 'RELEASING' | 'FREE', allocationId: string) => ({ slotIndex: 0, state, jobId: 'j', allocationId })
+const CAME_BACK_WITHOUT = 'TaskManager tm came back without them'
+const lost = (cause: string, ...attemptIds: readonly string[]): ReconciliationEffect => ({ kind: 'lost', attemptIds, cause })
 
-test('a slot counts as rid of its attempts only when its TaskManager says so', (t) => {
-  let state = beginReconciliation(record)
-  t.deepEqual(state.outstanding, { tm1: ['a', 'b'], tm2: ['c'] })
-  state = stepReconciliation(state, { kind: 'slots-reported', taskManagerId: 'tm1', slots: [held('ACTIVE', 'a'), held('RELEASING', 'b')] })
-  t.deepEqual(state.outstanding['tm1'], ['a', 'b'])
-  state = stepReconciliation(state, { kind: 'slots-reported', taskManagerId: 'tm1', slots: [held('RELEASING', 'b')] })
-  t.deepEqual(state.outstanding['tm1'], ['b'])
-  state = stepReconciliation(state, { kind: 'slots-reported', taskManagerId: 'tm1', slots: [] })
-  t.deepEqual(state.outstanding, { tm2: ['c'] })
-  t.is(waitsFor(state), 'waits until tm2 has ended the tasks of the deployment before')
-  t.true(isReconciled(stepReconciliation(state, { kind: 'task-manager-lost', taskManagerId: 'tm2' })))
+/** The verdict on attempt 'a' of 'tm', the only one. */
+function verdict(event: ReconciliationEvent, more: Partial<AttemptLocation> = {}, finished: readonly string[] = []) {
+  const state = beginReconciliation(record(at('tm', 'a', more)), new Set(finished))
+  const { reconciliation, effects } = stepReconciliation(state, event)
+  return { effects, over: isReconciled(reconciliation) }
+}
+
+const STATES: readonly ExecutionState[] = ['DEPLOYING', 'INITIALIZING', 'RUNNING', 'CANCELING', 'FINISHED', 'CANCELED', 'FAILED']
+for (const state of STATES)
+  test(`reported ${state}: adopted as it is, whatever else is known of it`, (t) => {
+    const found = report('a', state)
+    for (const finished of [[], ['a']])
+      for (const slots of [[], [slot('a', 'ACTIVE')]])
+        for (const processId of ['process of tm', 'another'])
+          t.deepEqual(verdict(registered([found], slots, processId), {}, finished), {
+            effects: [{ kind: 'adopt', report: found }],
+            over: true,
+          })
+  })
+
+test('not reported by the process that was to have it, which still has its slot: sent again', (t) => {
+  for (const state of ['ALLOCATED', 'ACTIVE'] as const)
+    t.deepEqual(verdict(registered([report('other', 'RUNNING')], [slot('a', state)])).effects, [{ kind: 'send-again', attemptId: 'a' }])
 })
 
-test('the deadline gives up who has not come, and waits on for who has', (t) => {
-  const state = stepReconciliation(beginReconciliation(record), { kind: 'deadline', connected: new Set(['tm1']) })
-  t.deepEqual(state.outstanding, { tm1: ['a', 'b'] })
+test('not reported, and the slot is gone: it may have run, so it is lost', (t) => {
+  for (const slots of [[], [slot('other', 'ACTIVE')], [slot('a', 'RELEASING')], [slot('a', 'FREE')]])
+    t.deepEqual(verdict(registered([], slots)).effects, [lost(CAME_BACK_WITHOUT, 'a')])
+})
+
+test('not reported by another process, or by one that the record does not know: lost', (t) => {
+  const slots = [slot('a', 'ACTIVE')]
+  t.deepEqual(verdict(registered([], slots, 'another')).effects, [lost(CAME_BACK_WITHOUT, 'a')])
+  const { processId: _, ...unknown } = at('tm', 'a')
+  const { effects } = stepReconciliation(beginReconciliation(record(unknown)), registered([], slots))
+  t.deepEqual(effects, [lost(CAME_BACK_WITHOUT, 'a')])
+})
+
+test('what is known to have FINISHED needs nobody who says so', (t) => {
+  const finished = [{ kind: 'finished', attemptId: 'a' }] as const
+  const gone: readonly ReconciliationEvent[] = [
+    registered([], [], 'another'),
+    registered([], [slot('a', 'ACTIVE')]),
+    { kind: 'task-manager-lost', taskManagerId: 'tm', cause: 'gone' },
+    { kind: 'deadline', waitedMs: 5 },
+  ]
+  for (const event of gone) {
+    t.deepEqual(verdict(event, { finished: true }), { effects: finished, over: true }, event.kind)
+    t.deepEqual(verdict(event, {}, ['a']), { effects: finished, over: true }, event.kind)
+  }
+})
+
+test('a lost TaskManager, and one that has not come in time, take their attempts with them', (t) => {
+  t.deepEqual(verdict({ kind: 'task-manager-lost', taskManagerId: 'tm', cause: 'gone' }), { effects: [lost('gone', 'a')], over: true })
+  const cause = 'tm did not come back within 5 ms of the change of leader (heartbeat.timeout)'
+  t.deepEqual(verdict({ kind: 'deadline', waitedMs: 5 }), { effects: [lost(cause, 'a')], over: true })
+})
+
+test('each TaskManager is waited for, the verdicts of one are one failure, and nobody is judged twice', (t) => {
+  let state: Reconciliation = beginReconciliation(record(at('tm', 'a'), at('tm', 'b'), at('tm', 'c'), at('tm2', 'd'), at('tm3', 'e')))
+  t.is(waitsFor(state), 'waits for tm, tm2, tm3 to say which tasks run there')
+  const step = (event: ReconciliationEvent) => {
+    const { reconciliation, effects } = stepReconciliation(state, event)
+    state = reconciliation
+    return effects
+  }
+  const running = report('b', 'RUNNING')
+  const event = registered([running], [slot('b', 'ACTIVE')])
+  t.deepEqual(step(event), [{ kind: 'adopt', report: running }, lost(CAME_BACK_WITHOUT, 'a', 'c')])
+  t.deepEqual(step(event), [])
+  t.deepEqual(step({ kind: 'task-manager-lost', taskManagerId: 'tm', cause: 'gone' }), [])
+  t.deepEqual(step({ kind: 'task-manager-lost', taskManagerId: 'stranger', cause: 'gone' }), [])
   t.false(isReconciled(state))
+  t.deepEqual(step({ kind: 'task-manager-lost', taskManagerId: 'tm2', cause: 'gone' }), [lost('gone', 'd')])
+  t.is(waitsFor(state), 'waits for tm3 to say which tasks run there')
+  t.is(step({ kind: 'deadline', waitedMs: 5 }).length, 1)
+  t.true(isReconciled(state))
+  t.deepEqual(step({ kind: 'deadline', waitedMs: 5 }), [])
+})
+
+test('a record without attempts waits for nobody', (t) => {
+  t.true(isReconciled(beginReconciliation(record())))
 })

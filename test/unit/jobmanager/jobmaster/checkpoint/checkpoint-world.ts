@@ -178,6 +178,7 @@ export class CheckpointWorld {
         this.failures++
         this.restart()
       },
+      historyChanged: () => {},
     }
   }
 
