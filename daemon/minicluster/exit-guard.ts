@@ -9,7 +9,8 @@ export interface Guarded {
   stop(): Promise<void>
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Not SIGHUP: listening to it would undo nohup. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 const guarded = new Set<Guarded>()
 let signalled = false
 

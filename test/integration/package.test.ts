@@ -86,6 +86,11 @@ test.serial('what is packed: the code that runs, its types, scripts, configurati
     files.filter((path) => /\.test\.|(^|\/)test\//.test(path) || (path.endsWith('.ts') && !path.endsWith('.d.ts'))),
     [],
   )
+  const ofTheCheckout = ['bin/install-missing.sh', 'bin/quickstart.sh']
+  t.deepEqual(
+    files.filter((path) => ofTheCheckout.includes(path)),
+    [],
+  )
   const { bin, exports } = JSON.parse(readFileSync('package.json', 'utf8')) as {
     bin: Record<string, string>
     exports: Record<string, string | Record<string, string>>
