@@ -23,6 +23,14 @@ flott_die() { # EXIT_CODE MESSAGE...
   exit "$code"
 }
 
+# --help says what the comment at the top of the script says.
+case ${0##*/}:${1:-} in
+  *.sh:-h | *.sh:--help)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+esac
+
 [ -d "$FLOTT_CONF_DIR" ] || flott_die 78 "the configuration directory $FLOTT_CONF_DIR does not exist (FLOTT_CONF_DIR)"
 command -v "$FLOTT_NODE" > /dev/null || flott_die 1 "node was not found: install Node.js 20.19 or later, or set FLOTT_NODE"
 [ -e "$FLOTT_HOME/dist/client/cli/main.js" ] || flott_die 1 "$FLOTT_HOME is not built: run npm ci && npm run build there"

@@ -3,6 +3,7 @@
 # --zookeeper, Debian's package zookeeper. Then builds. Does nothing where nothing is missing.
 # usage: install-missing.sh [--zookeeper]      exit code 3: ZooKeeper is missing and can't be installed here
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 home=$(cd "$(dirname "$0")/.." && pwd)
 cd "$home"
 

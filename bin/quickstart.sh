@@ -4,6 +4,7 @@
 # full speed. The cluster keeps running; bin/quickstart.sh stop ends it. Everything it makes is in var/quickstart.
 # usage: quickstart.sh [stop]
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 home=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$home"
 dir=$home/var/quickstart

@@ -2,6 +2,7 @@
 # Starts or stops a TaskManager on this host. start returns when it is registered with the leading JobManager.
 # usage: taskmanager.sh start|start-foreground [-D key=value ...] | stop | stop-all
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 bin=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ $# -ge 1 ] || { echo "usage: taskmanager.sh start|start-foreground [-D key=value ...] | stop | stop-all" >&2; exit 2; }
 verb=$1

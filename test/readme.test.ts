@@ -1,5 +1,5 @@
 /** The README says what the code does: its tables are printed from code, its programs compile and build, its endpoints and metrics are all there are. */
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import test from 'ava'
@@ -80,4 +80,15 @@ test('metrics', (t) => {
     [...readFileSync(file, 'utf8').matchAll(/flott_(?:jobmanager|taskmanagers|slots|jobs?|task)\w*/g)].map(([name]) => name)
   const exported = ['prometheus', 'handlers'].flatMap((file) => names(`daemon/jobmanager/rest/${file}.ts`))
   t.deepEqual([...new Set(names(README))].sort(), [...new Set([...exported, ...names('daemon/jobmanager/start-job-manager.ts')])].sort())
+})
+
+test('scripts say how they are used, and do nothing else then', (t) => {
+  const named = new Set([...readFileSync(README, 'utf8').matchAll(/^\| `(bin\/[\w-]+\.sh)/gm)].map(([, script]) => script!))
+  t.true(named.size >= 5)
+  for (const script of [...named, 'bin/stop-zookeeper-quorum.sh', 'bin/quickstart.sh', 'bin/install-missing.sh']) {
+    const { status, stdout, stderr } = spawnSync(script, ['--help'], { encoding: 'utf8' })
+    t.is(status, 0, script)
+    t.regex(stdout, new RegExp(`^usage: ${script.slice(4)}`, 'm'))
+    t.is(stderr, '')
+  }
 })
