@@ -126,14 +126,15 @@ stop() { # the last started one, or all
     echo "No $daemon to stop on $(hostname)."
     return
   fi
+  # One that has ended by itself does not count: the last one that runs is meant.
   count=1
   [ "$1" != all ] || count=${#entries[@]}
-  while [ "$count" -gt 0 ]; do
+  while [ "$count" -gt 0 ] && [ ${#entries[@]} -gt 0 ]; do
     entry=${entries[-1]}
     unset 'entries[-1]'
+    if alive "${entry% *}"; then count=$((count - 1)); fi
     stop_one "${entry% *}"
     rm -f "$(prefix "${entry#* }").ready"
-    count=$((count - 1))
   done
   if [ ${#entries[@]} -eq 0 ]; then rm -f "$pids"; else printf '%s\n' "${entries[@]}" > "$pids"; fi
 }

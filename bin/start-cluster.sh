@@ -6,6 +6,7 @@ set -euo pipefail
 # shellcheck source=bin/flott-env.sh
 . "$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)/flott-env.sh"
 
+began=$(date +%s%3N)
 settings=$(flott_config "$@" high-availability.type env.ssh.opts jobmanager.data.dir rest.port jobmanager.rpc.address)
 { read -r ha && read -r FLOTT_SSH_OPTS && read -r data_dir && read -r rest_port && read -r rpc_address; } <<< "$settings"
 export FLOTT_SSH_OPTS
@@ -38,4 +39,5 @@ failed=0
 for entry in "${started[@]}"; do
   wait "${entry%% *}" || { code=$?; echo "[ERROR] ${entry#* } did not start (exit code $code)." >&2; failed=$code; }
 done
+[ "$failed" -ne 0 ] || echo "All ${#started[@]} daemons are ready after $(($(date +%s%3N) - began)) ms."
 exit "$failed"

@@ -24,13 +24,18 @@ export function processTerminal(): Terminal {
     },
     isTty: process.stderr.isTTY === true,
     get columns() {
-      return process.stderr.columns ?? 80
+      return columnsOf(process.stderr)
     },
     redraw(lines) {
       erase()
-      const width = (process.stderr.columns ?? 80) - 1
+      const width = columnsOf(process.stderr) - 1
       for (const line of lines) process.stderr.write(`${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`)
       drawn = lines.length
     },
   }
+}
+
+/** A terminal that does not know its size says 0. */
+function columnsOf({ columns }: { readonly columns?: number }): number {
+  return columns || 80
 }

@@ -1,0 +1,176 @@
+/** start-cluster.sh and its like, each in a configuration directory of its own with free ports: what they return, and what they leave. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
+import { runCommand } from '../../support/command.js'
+import { freePort } from '../../support/process-cluster.js'
+import { ZooKeeperServer } from '../../support/zookeeper-server.js'
+
+interface Installation {
+  readonly directory: string
+  readonly restPorts: readonly number[]
+  run(script: string, ...args: string[]): ReturnType<typeof runCommand>
+  /** Those that run, from the pid files. */
+  pids(kind?: 'jobmanager' | 'taskmanager'): number[]
+}
+
+/** Removed at the end, with all that was started in it. */
+async function installation(t: ExecutionContext, options: { zookeeper?: string; workers?: number } = {}): Promise<Installation> {
+  const directory = mkdtempSync(join(tmpdir(), 'flott-scripts-'))
+  const conf = join(directory, 'conf')
+  mkdirSync(conf)
+  const restPorts = [await freePort(), await freePort()]
+  const settings = {
+    'rest.port': restPorts[0],
+    'jobmanager.rpc.port': await freePort(),
+    'jobmanager.data.dir': join(directory, 'data'),
+    'io.tmp.dirs': join(directory, 'tmp'),
+    'env.pid.dir': join(directory, 'run'),
+    'env.log.dir': join(directory, 'log'),
+    'taskmanager.memory.managed.size': '128 mb',
+    ...(options.zookeeper === undefined
+      ? {}
+      : { 'high-availability.type': 'zookeeper', 'high-availability.zookeeper.quorum': options.zookeeper }),
+  }
+  writeFileSync(
+    join(conf, 'config.yaml'),
+    Object.entries(settings)
+      .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
+      .join(''),
+  )
+  writeFileSync(join(conf, 'masters'), restPorts.map((port) => `localhost:${port}\n`).join(''))
+  writeFileSync(join(conf, 'workers'), '# One TaskManager a line.\n\n'.concat('localhost\n'.repeat(options.workers ?? 2)))
+  mkdirSync(join(directory, 'tmp'))
+  const env = { FLOTT_CONF_DIR: conf, FLOTT_STOP_TIMEOUT_S: '10' }
+  const run = (script: string, ...args: string[]) => runCommand(`bin/${script}`, args, { env })
+  const pids = (kind?: string) =>
+    (existsSync(join(directory, 'run')) ? readdirSync(join(directory, 'run')) : [])
+      .filter((name) => name.endsWith('.pid') && (kind === undefined || name.includes(kind)))
+      .flatMap((name) =>
+        readFileSync(join(directory, 'run', name), 'utf8')
+          .trim()
+          .split('\n'),
+      )
+      .map((line) => Number(line.split(' ')[0]))
+      .filter(isAlive)
+  t.teardown(() => {
+    for (const pid of pids()) process.kill(pid, 'SIGKILL')
+    rmSync(directory, { recursive: true, force: true })
+  })
+  return { directory, restPorts, run, pids }
+}
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+async function overview(port: number): Promise<ClusterOverviewResponse> {
+  const answer = await fetch(`http://localhost:${port}/overview`)
+  return (await answer.json()) as ClusterOverviewResponse
+}
+async function gone(pid: number): Promise<void> {
+  while (isAlive(pid)) await new Promise((done) => setTimeout(done, 10))
+}
+
+test.serial(
+  'start returns 0 when all are registered; stop leaves no process; starting twice says so; stale pid files are no obstacle',
+  async (t) => {
+    const { run, pids, restPorts, directory } = await installation(t)
+    const started = await run('start-cluster.sh')
+    t.is(started.code, 0, started.stdout + started.stderr)
+    const { taskmanagers, 'slots-total': slots } = await overview(restPorts[0]!)
+    t.deepEqual({ taskmanagers, slots }, { taskmanagers: 2, slots: 2 })
+    t.regex(started.stdout, /Started jobmanager \(leads; REST at http:\/\/localhost:\d+, pid \d+, log \S+\)/)
+    t.regex(started.stdout, /^All 3 daemons are ready after \d+ ms\.$/m)
+    t.is(pids().length, 3)
+
+    const again = await run('taskmanager.sh', 'start')
+    t.is(again.code, 0, again.stderr)
+    t.regex(again.stdout, /2 instance\(s\) of taskmanager are already running/)
+    t.is((await overview(restPorts[0]!)).taskmanagers, 3)
+    const second = await run('jobmanager.sh', 'start')
+    t.is(second.code, 1, second.stdout)
+    t.regex(second.stdout, /1 instance\(s\) of jobmanager are already running/)
+    t.regex(second.stderr, /DATA_DIRECTORY_LOCKED|EADDRINUSE|in use/)
+    t.is((await overview(restPorts[0]!)).taskmanagers, 3)
+
+    const before = pids()
+    const stopped = await run('stop-cluster.sh')
+    t.is(stopped.code, 0, stopped.stderr)
+    t.is(stopped.stdout.match(/^Stopped /gm)?.length, 3, stopped.stdout)
+    const rest = await run('taskmanager.sh', 'stop-all')
+    t.regex(rest.stdout, /Stopped taskmanager/)
+    await Promise.all(before.map(gone)) // Ended ones may wait for their parent for a moment.
+    t.deepEqual(
+      readdirSync(join(directory, 'run')).filter((name) => /\.(pid|ready)$/.test(name)),
+      [],
+    )
+    const nothing = await run('stop-cluster.sh')
+    t.is(nothing.code, 0, nothing.stderr)
+    t.is(nothing.stdout.match(/^No (jobmanager|taskmanager) to stop/gm)?.length, 3, nothing.stdout)
+  },
+)
+
+test.serial('kill -9 of a daemon, then start again; stop-all ends all; a pid that is not a daemon any more is left alone', async (t) => {
+  const { run, pids, restPorts, directory } = await installation(t, { workers: 1 })
+  t.is((await run('start-cluster.sh')).code, 0)
+  const [taskManager] = pids('taskmanager')
+  const [jobManager] = pids('jobmanager')
+  process.kill(taskManager!, 'SIGKILL')
+  process.kill(jobManager!, 'SIGKILL')
+  await Promise.all([gone(taskManager!), gone(jobManager!)])
+  const jobManagerAgain = await run('jobmanager.sh', 'start')
+  t.is(jobManagerAgain.code, 0, jobManagerAgain.stderr)
+  t.notRegex(jobManagerAgain.stdout, /already running/)
+  const taskManagerAgain = await run('taskmanager.sh', 'start')
+  t.is(taskManagerAgain.code, 0, taskManagerAgain.stderr)
+  t.is((await run('taskmanager.sh', 'start')).code, 0)
+  t.is((await overview(restPorts[0]!)).taskmanagers, 2)
+
+  // A number that some other process has now: this test's own.
+  const file = readdirSync(join(directory, 'run')).find((name) => name.endsWith('taskmanager.pid'))!
+  const lines = readFileSync(join(directory, 'run', file), 'utf8')
+  writeFileSync(join(directory, 'run', file), `${lines}${process.pid} 7\n`)
+  const stopped = await run('taskmanager.sh', 'stop-all')
+  t.is(stopped.code, 0, stopped.stderr)
+  t.true(stopped.stdout.includes(`No taskmanager (pid ${process.pid}) is running any more`), stopped.stdout)
+  t.is(stopped.stdout.match(/^Stopped taskmanager/gm)?.length, 2, stopped.stdout)
+  t.deepEqual(
+    pids('taskmanager').filter((pid) => pid !== process.pid),
+    [],
+  )
+  t.is((await run('jobmanager.sh', 'stop-all')).code, 0)
+  t.deepEqual(pids(), [])
+})
+
+test.serial('a TaskManager that can not start: start-cluster.sh says which, and why, and returns its exit code', async (t) => {
+  const { run, pids } = await installation(t, { workers: 1 })
+  const bad = await run('start-cluster.sh', '-D', 'taskmanager.bind-host=192.0.2.1')
+  t.is(bad.code, 1, bad.stdout)
+  t.regex(bad.stderr, /TaskManager on localhost did not start \(exit code 1\)/)
+  t.regex(bad.stderr, /192\.0\.2\.1/)
+  t.is(pids('taskmanager').length, 0)
+  t.is(pids('jobmanager').length, 1)
+  t.is((await run('stop-cluster.sh')).code, 0)
+  t.deepEqual(pids(), [])
+})
+
+test.serial('two JobManagers of one host with ZooKeeper: one leads, one stands by', async (t) => {
+  const zookeeper = await ZooKeeperServer.start()
+  t.teardown(() => zookeeper.remove())
+  const { run, pids, restPorts } = await installation(t, { zookeeper: zookeeper.connect, workers: 1 })
+  const started = await run('start-cluster.sh')
+  t.is(started.code, 0, started.stdout + started.stderr)
+  t.is(started.stdout.match(/^Started jobmanager \(leads/gm)?.length, 1, started.stdout)
+  t.is(started.stdout.match(/^Started jobmanager \(stands by/gm)?.length, 1, started.stdout)
+  for (const port of restPorts) t.is((await overview(port)).taskmanagers, 1)
+  t.is(pids().length, 3)
+  const stopped = await run('stop-cluster.sh')
+  t.is(stopped.code, 0, stopped.stderr)
+  t.deepEqual(pids(), [])
+})
