@@ -114,7 +114,7 @@ for _ in $(seq 600); do
   next=$(overview 2> /dev/null | json 'd.leader.address' 2> /dev/null) && { [ $ha = none ] || [ "$next" != "$leader" ]; } && break
   sleep 0.05
 done
-echo "After $(($(now_ms) - killed)) ms $next leads; the job goes on from its newest completed checkpoint."
+echo "After $(($(now_ms) - killed)) ms $next leads; the tasks have run on."
 wait "$client" || fail "flott run ended with $?"
 check "$dir/counts"
 [ $ha = none ] || bin/jobmanager.sh start localhost "${leader##*:}" -D "jobmanager.data.dir=$dir/data/jobmanager-${leader##*:}"
