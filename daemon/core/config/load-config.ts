@@ -46,6 +46,9 @@ const SCRIPT_VARIABLES = new Set([
   'FLOTT_ZOOKEEPER_ID',
 ])
 
+/** Those of programs, which take them along to the slots. */
+const JOB_VARIABLES = 'FLOTT_JOB_'
+
 export function loadConfig(options: LoadOptions): LoadedConfig {
   const mistakes: string[] = []
   const settings = [
@@ -155,7 +158,7 @@ function fromFile(path: string, required: boolean, mistakes: string[]): RawSetti
 function fromEnvironment(env: Readonly<Record<string, string | undefined>>, mistakes: string[]): RawSetting[] {
   const settings: RawSetting[] = []
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith('FLOTT_') || SCRIPT_VARIABLES.has(name) || value === undefined) continue
+    if (!name.startsWith('FLOTT_') || name.startsWith(JOB_VARIABLES) || SCRIPT_VARIABLES.has(name) || value === undefined) continue
     const key = ENVIRONMENT.get(name)
     if (key) settings.push({ key, value, from: `environment ${name}` })
     else mistakes.push(`environment: unknown variable ${name}${hint(nearest(name, [...ENVIRONMENT.keys()]))}`)

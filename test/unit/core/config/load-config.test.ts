@@ -25,7 +25,7 @@ test('file, environment and -D go over each other in this order', (t) => {
   const dir = confDir('rest:\n  port: 9001\nheartbeat.interval: 500 ms\nparallelism.default: 2\n')
   const { config, explicit } = loadConfig({
     confDir: dir,
-    env: { FLOTT_REST_PORT: '9002', PATH: '/bin' },
+    env: { FLOTT_REST_PORT: '9002', FLOTT_JOB_REGION: 'of a program', PATH: '/bin' },
     dynamic: ['parallelism.default=7'],
   })
   t.is(config['rest.port'], 9002)
