@@ -4,7 +4,7 @@ import { RateLimiter } from './rate-limiter.js'
 import { fixedSplits } from './split-pool.js'
 import { SplitQueue } from './split-queue.js'
 
-const RECORDS_PER_POLL = 1024
+const RECORDS_PER_POLL = 64
 
 /** The integers `next`, `next + step` … up to `last`. */
 interface SequenceSplit {
@@ -53,7 +53,7 @@ abstract class NumberedSource<T> implements Source<T, SequenceSplit, readonly Se
         if (make) for (; next <= end; next += step) out.collect(make(next))
         else for (; next <= end; next += step) out.collect(next as T)
         if (next > last) queue.finishCurrent()
-        else queue.current = { ...split, next }
+        else queue.current = { splitId: split.splitId, next, step, last: split.last }
         return 'more-available'
       },
       isAvailable() {

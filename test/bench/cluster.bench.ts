@@ -11,10 +11,12 @@ export interface ClusterBenchOptions {
   readonly keys: number
   readonly taskManagers: number
   readonly checkpointInterval: string
+  /** Where Node writes a profile of each thread of the TaskManagers; undefined: none. */
+  readonly profileDir?: string
 }
 
 export async function runClusterBench(options: ClusterBenchOptions): Promise<object> {
-  const { job, records, parallelism, keys, taskManagers, checkpointInterval } = options
+  const { job, records, parallelism, keys, taskManagers, checkpointInterval, profileDir } = options
   const cluster = await ProcessCluster.start({
     jobManagers: 1,
     taskManagers,
@@ -25,6 +27,7 @@ export async function runClusterBench(options: ClusterBenchOptions): Promise<obj
       'heartbeat.timeout': '30 s',
       'execution.checkpointing.interval': checkpointInterval,
     },
+    taskManagerFlags: profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
   })
   try {
     const cpuOf = () => cluster.taskManagers.reduce((sum, daemon) => sum + daemon.cpuSeconds(), 0)
@@ -59,6 +62,8 @@ export async function runClusterBench(options: ClusterBenchOptions): Promise<obj
       tm_rss_mb: Math.round(cluster.taskManagers.reduce((most, daemon) => Math.max(most, daemon.rssBytes()), 0) / 2 ** 20),
     }
   } finally {
+    // What is killed writes no profile.
+    if (profileDir !== undefined) await Promise.all(cluster.taskManagers.map((daemon) => daemon.kill('SIGTERM')))
     await cluster.stop()
   }
 }

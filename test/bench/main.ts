@@ -1,5 +1,6 @@
 /**
- * npm run -s bench -- NAME [--records N] [--keys K] [--parallelism P] [--taskmanagers T] [--victim leader|taskmanager] --json
+ * npm run -s bench -- NAME [--records N] [--keys K] [--parallelism P] [--taskmanagers T] [--victim leader|taskmanager]
+ * [--profile-dir D] --json
  * NAME: chain, keyed, words, failover, or one of the parts (test/bench/NAME.bench.ts). Without a NAME: all of them, one JSON line each.
  */
 import { spawnSync } from 'node:child_process'
@@ -18,6 +19,7 @@ const { positionals, values } = parseArgs({
     parallelism: { type: 'string', default: '2' },
     taskmanagers: { type: 'string', default: '1' },
     checkpoint: { type: 'string', default: '1 s' },
+    'profile-dir': { type: 'string' },
     victim: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -38,6 +40,7 @@ async function run(name: string): Promise<void> {
       keys: Number(values.keys),
       parallelism: Number(values.parallelism),
       taskManagers: Number(values.taskmanagers),
+      ...(values['profile-dir'] === undefined ? {} : { profileDir: values['profile-dir'] }),
     }
     return print(await runClusterBench({ ...options, checkpointInterval: values.checkpoint }))
   }

@@ -81,6 +81,28 @@ for (const way of WAYS) {
     )
   })
 
+  test(`a rolling sum over records of many shapes, ${way}`, async (t) => {
+    const random = seededRandom(4)
+    const shaped = (n: number) => {
+      const user = pick(random, ['ann', 'bob'])
+      const shape = between(random, 0, 12)
+      return shape === 0 ? { cents: n, user } : { user, cents: n, [`only in shape ${shape}`]: n }
+    }
+    const inputs = Array.from({ length: 40 }, (_, n): Input => ({ record: shaped(n), timestamp: n }))
+    const { main } = await runKeyed(() => ({ kind: 'rollingAggregate', key, aggregate: 'sum', field: 'cents' }), inputs, way)
+    const so = new Map<string, Sale>()
+    const expected = records(inputs).map((r) => {
+      const before = so.get(r.user)
+      const after = before ? { ...before, cents: before.cents + r.cents } : r
+      so.set(r.user, after)
+      return after
+    })
+    t.deepEqual(
+      main.map((r) => r.value),
+      expected,
+    )
+  })
+
   test(`keyed process with state, timers and a side output, ${way}`, async (t) => {
     const inputs = sales(seededRandom(3), 150)
     const results = await runKeyed(() => ({ kind: 'keyedProcess', key, f: new Bursts() as never, states: [] }), inputs, way, 'gains')

@@ -25,6 +25,8 @@ export class Daemon {
     private readonly directory: string,
     private readonly confDir: string,
     private readonly settings: Readonly<Record<string, string>>,
+    /** Of Node, before the program: for profiles. Workers inherit them. */
+    private readonly nodeFlags: readonly string[] = [],
   ) {}
 
   get pid(): number {
@@ -53,7 +55,8 @@ export class Daemon {
     this.#readyText = ''
     this.#starts++
     const settings = Object.entries(this.settings).flatMap(([key, value]) => ['-D', `${key}=${value}`])
-    const child = spawn(process.execPath, [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings], {
+    const main = [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings]
+    const child = spawn(process.execPath, [...this.nodeFlags, ...main], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, FLOTT_READY_FILE: readyFile },
     })
@@ -118,6 +121,8 @@ export interface ProcessClusterOptions {
   readonly zookeeper?: string
   /** Over the defaults, for all daemons and the CLI. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Of Node, for the TaskManagers: to profile them. */
+  readonly taskManagerFlags?: readonly string[]
 }
 export interface CommandResult {
   readonly code: number
@@ -140,7 +145,8 @@ export class ProcessCluster {
   ) {
     const daemon = (kind: DaemonKind, index: number, settings: Record<string, string>) => {
       const name = `${kind}-${index}`
-      return new Daemon(kind, name, join(directory, name), confDir, settings)
+      const flags = kind === 'taskmanager' ? options.taskManagerFlags : undefined
+      return new Daemon(kind, name, join(directory, name), confDir, settings, flags)
     }
     this.jobManagers = Array.from({ length: options.jobManagers }, (_, i) =>
       daemon('jobmanager', i, { 'jobmanager.resource-id': `jm-${i}`, 'jobmanager.data.dir': join(directory, `jobmanager-${i}`, 'data') }),

@@ -10,13 +10,19 @@ export const LOCAL_BATCH_RECORDS = 512
 /** Batches and events that may wait before the producer is held back. */
 export const LOCAL_QUEUE_MAX = 4
 
+/** Batches kept for later use: what a producer may run ahead of the bound by, before it looks. */
+const FREE_MAX = 16
+
 export class LocalBatch implements RecordBatch {
   count = 0
-  readonly values: unknown[] = []
+  /** A new one for each filling: a young array is cheaper to fill with young records than an old one. */
+  values: unknown[] = new Array(LOCAL_BATCH_RECORDS)
   readonly hashes = new Int32Array(LOCAL_BATCH_RECORDS)
   readonly timestamps = new Float64Array(LOCAL_BATCH_RECORDS)
   hasTimestamps = false
 }
+
+const NO_VALUES: unknown[] = []
 
 export class LocalChannel {
   readonly isLocal = true
@@ -40,7 +46,7 @@ export class LocalChannel {
       return
     }
     this.#queue.push(this.filling)
-    this.filling = this.#free.pop() ?? new LocalBatch()
+    this.filling = this.#nextBatch()
     this.#updatePressure()
   }
   sendEvent(event: StreamEvent): void {
@@ -59,10 +65,17 @@ export class LocalChannel {
     this.#updatePressure()
     return next
   }
+  #nextBatch(): LocalBatch {
+    const batch = this.#free.pop()
+    if (batch === undefined) return new LocalBatch()
+    batch.values = new Array(LOCAL_BATCH_RECORDS)
+    return batch
+  }
   recycle(batch: LocalBatch): void {
     batch.count = 0
     batch.hasTimestamps = false
-    if (this.#free.length < LOCAL_QUEUE_MAX) this.#free.push(batch)
+    batch.values = NO_VALUES
+    if (this.#free.length < FREE_MAX) this.#free.push(batch)
   }
   #updatePressure(): void {
     const isOverBound = this.#queue.length > LOCAL_QUEUE_MAX

@@ -9,7 +9,8 @@ export class CurrentKey {
   serial = 0
 
   set(key: Key, hash: number): void {
-    if (key === this.key && typeof key !== 'object') return
+    // The hash first: strings that differ are compared by their characters, where they are as long.
+    if (hash === this.hash && key === this.key && typeof key !== 'object') return
     this.key = key
     this.hash = hash
     this.serial++

@@ -7,8 +7,9 @@
 export function retained(value: unknown, depth = 4): unknown {
   if (typeof value === 'string') return value.length < 13 ? value : ` ${value}`.slice(1)
   if (typeof value !== 'object' || value === null || depth === 0) return value
-  if (Array.isArray(value)) retainItems(value, depth)
-  else if (Object.getPrototypeOf(value) === Object.prototype) retainFields(value as Record<string, unknown>, depth)
+  // biome-ignore lint/suspicious/noProto: compiled to a constant for records of one shape; Object.getPrototypeOf is a call.
+  if ((value as { __proto__: unknown }).__proto__ === Object.prototype) retainFields(value as Record<string, unknown>, depth)
+  else if (Array.isArray(value)) retainItems(value, depth)
   return value
 }
 

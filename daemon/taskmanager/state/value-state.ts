@@ -5,6 +5,11 @@ import type { NumberTable } from './number-table.js'
 import { retained } from './retain.js'
 import { specialize } from './specialize.js'
 
+/** For the engine's own operators. */
+export interface EntryValueState extends ValueState<unknown> {
+  /** As setting the value, for a successor made of the value before and numbers: what it holds on to is the state's own already. */
+  replace(next: unknown): void
+}
 type StateClass<T> = new (spec: ValueStateSpec<unknown>, table: T, current: CurrentKey) => object
 const DEPENDENCIES = { retained }
 
@@ -57,6 +62,14 @@ function makeEntryStateClass({ retained }: typeof DEPENDENCIES): StateClass<Entr
       else {
         if (entry.epoch !== this.#table.epoch) this.#table.touch(entry)
         entry.value = retained(next)
+      }
+    }
+    replace(next: unknown): void {
+      const entry = this.#serial === this.#current.serial ? this.#entry : this.#find()
+      if (entry === undefined) this.value = next
+      else {
+        if (entry.epoch !== this.#table.epoch) this.#table.touch(entry)
+        entry.value = next
       }
     }
     edit(): unknown {
