@@ -1,10 +1,11 @@
 /** The README says what the code does: its tables are printed from code, its programs compile and build, its endpoints and metrics are all there are. */
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { EXIT, EXIT_MEANINGS } from '#client/cli/exit-codes.js'
 import { graphOfProgram } from '#client/submit/program-runner.js'
+import { KNOWN_KEYS } from '#core/config/load-config.js'
 import { printOptionsMarkdown } from '#core/config/print-options.js'
 import { printErrorsMarkdown } from '#core/print-errors.js'
 import { leaderRoutes } from '#jobmanager/rest/handlers.js'
@@ -91,4 +92,15 @@ test('scripts say how they are used, and do nothing else then', (t) => {
     t.regex(stdout, new RegExp(`^usage: ${script.slice(4)}`, 'm'))
     t.is(stderr, '')
   }
+})
+
+test('every configuration key is read somewhere', (t) => {
+  const accepted = ['execution.runtime-mode'] // For programs written with Flink in mind.
+  const sources = ['daemon', 'client', 'bin'].flatMap((folder) =>
+    (readdirSync(folder, { recursive: true }) as string[])
+      .filter((file) => /\.(ts|sh)$/.test(file) && file !== 'core/config/options.ts')
+      .map((file) => readFileSync(`${folder}/${file}`, 'utf8')),
+  )
+  const unread = KNOWN_KEYS.filter((key) => !accepted.includes(key) && !sources.some((source) => source.includes(key)))
+  t.deepEqual(unread, [])
 })

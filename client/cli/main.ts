@@ -129,7 +129,10 @@ const parser = yargs(spreadDynamic(own))
         .option('shutdownOnAttachedExit', { alias: 'sae', type: 'boolean', default: false, describe: 'Attached: Ctrl-C cancels the job' }),
     (argv) => {
       exitCode = withCluster(argv, (client) => {
-        const { detached, shutdownOnAttachedExit, json } = argv
+        const { config } = loadClientConfig(clusterOptions(argv))
+        const detached = argv.detached || !config['execution.attached']
+        const shutdownOnAttachedExit = argv.shutdownOnAttachedExit || config['execution.shutdown-on-attached-exit']
+        const { json } = argv
         return run(client, { ...programOptions(argv), detached, shutdownOnAttachedExit, json }, terminal, systemClock)
       })
     },

@@ -76,7 +76,12 @@ export const OPTIONS = {
     scope: 'cluster',
     doc: 'Largest request body, and so the largest job artifact.',
   },
-  'rest.connection-timeout': { default: '15 s', kind: duration, scope: 'client', doc: 'How long the CLI tries to reach the cluster.' },
+  'rest.connection-timeout': {
+    default: '15 s',
+    kind: duration,
+    scope: 'client',
+    doc: 'How long the CLI waits for a leader, where it looks it up in ZooKeeper.',
+  },
   'rest.retry.max-attempts': {
     default: '20',
     kind: integer(0),
@@ -133,7 +138,7 @@ export const OPTIONS = {
     default: '5 s',
     kind: duration,
     scope: 'cluster',
-    doc: 'A standby that has not stored a blob after this time leaves the in-sync set.',
+    doc: 'A standby that takes no more of a blob for this long leaves the in-sync set.',
   },
   // TaskManagers and slots.
   'taskmanager.host': {
