@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import type { Clock } from '#core/clock.js'
 import { deserializeError, FlottError, isFlottError } from '#core/errors.js'
+import { accumulatorResult } from '#core/functions/accumulator.js'
 import type { JobResult } from '../submit/cluster-client.js'
 import { type ProgramOptions, runProgram } from '../submit/program-runner.js'
 import type { RestClusterClient } from '../submit/rest-cluster-client.js'
@@ -76,7 +77,7 @@ function tell(result: JobResult, terminal: Terminal): void {
   }
   terminal.note(`Job with JobID ${jobId} has finished.`)
   terminal.note(`Job Runtime: ${netRuntimeMs} ms`)
-  const entries = Object.entries(accumulators)
+  const entries = Object.entries(resultsOf(accumulators))
   if (entries.length > 0) terminal.note('Accumulator Results:')
   for (const [name, value] of entries) terminal.note(`- ${name}: ${JSON.stringify(value)}`)
 }
@@ -86,9 +87,16 @@ export function stackOf(error: Error): string {
   return error.cause instanceof Error ? `${own}\nCaused by: ${stackOf(error.cause)}` : own
 }
 
+/** The program was evaluated here, so its accumulators know what they make of their values. */
+function resultsOf(accumulators: JobResult['accumulators']): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(accumulators).map(([name, value]) => [name, accumulatorResult(name, value)]))
+}
+
 function jsonOf(results: readonly JobResult[], detached: boolean): unknown {
   const jobs = results.map(({ jobId, status, netRuntimeMs, accumulators, failure }) =>
-    detached ? { jobId } : { jobId, status, netRuntimeMs, accumulators, ...(failure === undefined ? {} : { failure }) },
+    detached
+      ? { jobId }
+      : { jobId, status, netRuntimeMs, accumulators: resultsOf(accumulators), ...(failure === undefined ? {} : { failure }) },
   )
   return jobs.length === 1 ? jobs[0] : jobs
 }

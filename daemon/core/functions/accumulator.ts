@@ -1,5 +1,4 @@
 import { FlottError } from '../errors.js'
-import { currentBuildPhase } from './build-phase.js'
 import type { AggregateFunction } from './functions.js'
 
 declare const phantom: unique symbol
@@ -16,19 +15,25 @@ export interface AccumulatorSpec<V, A, R> extends Accumulator<V, R> {
 export function accumulator<V, A, R>(name: string, aggregate: AggregateFunction<V, A, R>): Accumulator<V, R> {
   if (!aggregate.merge) throw new FlottError('MERGE_MISSING', `accumulator '${name}' needs an aggregate with merge`)
   const spec: AccumulatorSpec<V, A, R> = Object.freeze({ name, aggregate })
-  if (currentBuildPhase()) declared().set(name, spec.aggregate.merge as Merge)
+  declared().set(name, spec as Declared)
   return spec
 }
 
-type Merge = (a: unknown, b: unknown) => unknown
+type Declared = AccumulatorSpec<unknown, unknown, unknown>
 const KEY = Symbol.for('flott.accumulators')
-type Holder = { [KEY]?: Map<string, Merge> }
-function declared(): Map<string, Merge> {
+type Holder = { [KEY]?: Map<string, Declared> }
+/** Those of the program that was evaluated in this thread. */
+function declared(): Map<string, Declared> {
   const holder = globalThis as Holder
   holder[KEY] ??= new Map()
   return holder[KEY]
 }
-/** The `merge` of an accumulator that the program evaluated in this thread has declared: how the JobManager's worker adds subtasks up. */
-export function accumulatorMerge(name: string): Merge | undefined {
-  return declared().get(name)
+/** How the JobManager's worker adds subtasks up; undefined where the program of this thread declares no such accumulator. */
+export function accumulatorMerge(name: string): ((a: unknown, b: unknown) => unknown) | undefined {
+  return declared().get(name)?.aggregate.merge
+}
+/** What the user sees of an intermediate value; the value itself where the program of this thread declares no such accumulator. */
+export function accumulatorResult(name: string, value: unknown): unknown {
+  const spec = declared().get(name)
+  return spec ? spec.aggregate.getResult(value) : value
 }
