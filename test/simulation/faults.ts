@@ -115,6 +115,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return { what: `${one} ${oneWay ? 'to' : 'and'} ${other}`, end: () => cluster.network.heal(one, other) }
     },
   },
+  'user code throws': {
+    weight: 2,
+    lastsMs: [0, 0],
+    begin(cluster) {
+      cluster.trouble.armed = true
+      return { what: '', end: NOTHING }
+    },
+  },
   'messages are lost': {
     weight: 2,
     lastsMs: [500, 5_000],

@@ -18,6 +18,7 @@ import { Invariants } from './invariants.js'
 import { SimulatedDisk } from './simulated-disk.js'
 import { type SimulatedJobManager, startSimulatedJobManager } from './simulated-job-manager.js'
 import { startSimulatedTaskManager } from './simulated-task-manager.js'
+import type { Trouble } from './workloads.js'
 import { type SimulatedProcess, TIMING, type Timing, type World } from './world.js'
 
 export interface ClusterOptions {
@@ -50,6 +51,8 @@ export class SimulatedCluster {
   /** 'time process text {fields}': the history that a seed is. */
   readonly log: string[] = []
   readonly weather: Weather = { ...FAIR }
+  /** Of the user code of all jobs. */
+  readonly trouble: Trouble = { armed: false }
   readonly #world: World
   readonly #processes = new Map<string, SimulatedProcess>()
   readonly #programs = new Map<string, () => unknown>()

@@ -23,6 +23,8 @@ export interface SimulationResult {
   readonly checkpoints: number
 }
 
+/** On average; the jobs run as long as there are faults, more or less. */
+const MS_A_FAULT = 900
 /** After the last fault has ended, all jobs end within this time. */
 const LIVENESS_MS = 120_000
 
@@ -39,6 +41,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
 class Simulation {
   readonly #cluster: SimulatedCluster
+  readonly #steps: number
   readonly #jobs: SimulatedJob[] = []
   readonly #faults: string[] = []
   readonly #ends = new Set<() => void>()
@@ -49,12 +52,13 @@ class Simulation {
     const jobManagers = seed % 3 === 0 ? 3 : 2
     const taskManagers = seed % 5 === 0 ? 3 : 2
     const settings = {
-      'execution.checkpointing.interval': '400 ms',
+      'execution.checkpointing.interval': '300 ms',
       'execution.checkpointing.timeout': '8 s',
       'restart-strategy.type': 'fixed-delay',
       'restart-strategy.fixed-delay.attempts': '1000000',
       'restart-strategy.fixed-delay.delay': '200 ms',
     }
+    this.#steps = options.steps ?? 1 + (seed % 6)
     this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach: 2, settings, broken })
   }
 
@@ -86,22 +90,16 @@ class Simulation {
     const cluster = this.#cluster
     const { random } = cluster
     const several = random.next() < 0.3
-    const kinds = several
-      ? (['keyedSum', 'keyedSum'] as const)
-      : random.next() < 0.6
-        ? (['keyedSum'] as const)
-        : (['unionWindows'] as const)
+    const one = random.next() < 0.3 ? 'keyedSum' : random.next() < 0.5 ? 'twoRegions' : 'unionWindows'
+    const kinds = several ? (['keyedSum', 'keyedSum'] as const) : ([one] as const)
     for (const [i, kind] of kinds.entries()) {
       const parallelism = several ? 1 : 2
-      const workload: Workload = {
-        name: `${kind} ${i + 1}`,
-        records: between(random, 40, 200),
-        ratePerSecond: between(random, 20, 80),
-        parallelism,
-      }
+      const ratePerSecond = between(random, 10, 40)
+      const records = Math.round((ratePerSecond * between(random, 1_000, 2_000 + this.#steps * MS_A_FAULT)) / 1_000)
+      const workload: Workload = { name: `${kind} ${i + 1}`, records, ratePerSecond, parallelism }
       const jobId = (i + 1).toString(16).padStart(32, '0')
       const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants)
-      const program = SHAPES[kind].program(workload, output, { 'parallelism.default': parallelism })
+      const program = SHAPES[kind].program(workload, output, { 'parallelism.default': parallelism }, cluster.trouble)
       const jobGraph = await cluster.jobOf(jobId, program)
       const job: SimulatedJob = { workload, jobId, output, cancelled: several && i === 0 }
       this.#jobs.push(job)
@@ -130,13 +128,11 @@ class Simulation {
 
   async #fail(): Promise<void> {
     const { clock, random, invariants } = this.#cluster
-    const steps = this.options.steps ?? between(random, 1, 7)
-    for (let step = 0; step < steps && invariants.problems.length === 0; step++) {
-      await this.#pass(between(random, 50, 3_000))
+    for (let step = 0; step < this.#steps && invariants.problems.length === 0 && !this.#isDone; step++) {
+      await this.#pass(between(random, 50, 2 * MS_A_FAULT))
       this.#beginFault(pickFault(this.#cluster))
     }
-    const last = [...this.#ends]
-    if (last.length > 0) await this.#pass(between(random, 0, 6_000))
+    if (this.#ends.size > 0) await this.#pass(between(random, 0, 4_000))
     for (const end of this.#ends) end()
     this.#cluster.note('faults', 'are over', { at: clock.monotonicMs() })
   }
@@ -162,16 +158,15 @@ class Simulation {
     clock.setTimer(ms, () => {
       over = true
     })
-    await clock.runUntil(() => over || invariants.problems.length > 0, { withinMs: end - clock.monotonicMs() })
+    await clock.runUntil(() => over || this.#isDone || invariants.problems.length > 0, { withinMs: end - clock.monotonicMs() })
   }
 
   async #finish(): Promise<void> {
     const cluster = this.#cluster
     const { clock, invariants } = cluster
     for (const name of cluster.names) cluster.startProcess(name) // Whoever is missing for another reason.
-    const done = () => this.#jobs.every(({ jobId }) => this.#isTerminal(jobId))
     await clock
-      .runUntil(() => invariants.problems.length > 0 || done(), { withinMs: LIVENESS_MS })
+      .runUntil(() => invariants.problems.length > 0 || this.#isDone, { withinMs: LIVENESS_MS })
       .catch(() => {
         const open = this.#jobs.filter(({ jobId }) => !this.#isTerminal(jobId))
         throw new Error(`not ended ${LIVENESS_MS} ms after the last fault: ${open.map(({ workload }) => workload.name).join(', ')}`)
@@ -179,6 +174,9 @@ class Simulation {
     if (invariants.problems.length > 0) return
     await clock.advance(2_000) // The last commits follow the end of their job.
     for (const job of this.#jobs) this.#checkEnd(job)
+  }
+  get #isDone(): boolean {
+    return this.#jobs.every(({ jobId }) => this.#isTerminal(jobId))
   }
   #isTerminal(jobId: string): boolean {
     return this.#cluster.invariants.facts.get(jobId)?.terminal !== undefined

@@ -9,10 +9,21 @@ export interface Workload {
   readonly ratePerSecond: number
   readonly parallelism: number
 }
+/** User code that throws once when it is armed. */
+export interface Trouble {
+  armed: boolean
+}
 export interface Shape {
   /** In any order. */
   expected(workload: Workload): readonly string[]
-  program(workload: Workload, output: CommittedOutput, config: Readonly<Record<string, string | number>>): () => unknown
+  program(workload: Workload, output: CommittedOutput, config: Readonly<Record<string, string | number>>, trouble?: Trouble): () => unknown
+}
+const CALM: Trouble = { armed: false }
+
+function strike(trouble: Trouble): void {
+  if (!trouble.armed) return
+  trouble.armed = false
+  throw new Error('user code throws')
 }
 
 const KEYS = 7
@@ -22,20 +33,45 @@ const keyOf = (n: number) => `k${n % KEYS}`
 const keyedSum: Shape = {
   expected: ({ records }) => counted(Array.from({ length: records }, (_, i) => keyOf(i + 1))),
   program:
-    ({ records, ratePerSecond, name }, output, config) =>
+    (workload, output, config, trouble = CALM) =>
     async () => {
       const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
-      env
-        .fromSource(
-          generatorSource((index) => index + 1, { count: records, ratePerSecond }),
-          { uid: 'numbers' },
-        )
-        .map((n) => ({ key: keyOf(n), n: 1 }))
-        .keyBy('key')
-        .sum('n', 'counts')
-        .map(({ key, n }) => `${key} ${n}`)
-        .sinkTo(output.sink('counts'), 'sink')
-      await env.execute(name)
+      countKeys(env, '', workload, output, trouble)
+      await env.execute(workload.name)
+    },
+}
+
+function countKeys(
+  env: StreamExecutionEnvironment,
+  prefix: string,
+  { records, ratePerSecond }: Workload,
+  output: CommittedOutput,
+  trouble: Trouble,
+): void {
+  env
+    .fromSource(
+      generatorSource((index) => index + 1, { count: records, ratePerSecond }),
+      { uid: `${prefix}numbers` },
+    )
+    .map((n) => ({ key: `${prefix}${keyOf(n)}`, n: 1 }))
+    .keyBy('key')
+    .sum('n', `${prefix}counts`)
+    .map(({ key, n }) => {
+      strike(trouble)
+      return `${key} ${n}`
+    })
+    .sinkTo(output.sink(`${prefix}counts`), `${prefix}sink`)
+}
+
+/** Two pipelines that share nothing but the job: each is a region that fails and restarts alone. */
+const twoRegions: Shape = {
+  expected: (workload) => ['a-', 'b-'].flatMap((prefix) => keyedSum.expected(workload).map((line) => `${prefix}${line}`)),
+  program:
+    (workload, output, config, trouble = CALM) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      for (const prefix of ['a-', 'b-']) countKeys(env, prefix, workload, output, trouble)
+      await env.execute(workload.name)
     },
 }
 
@@ -55,7 +91,7 @@ const unionWindows: Shape = {
     return [...all.filter((n) => n % 5 === 0).map((n) => `side ${n}`), ...[...sums].map(([window, sum]) => `${window} ${sum}`)]
   },
   program:
-    ({ records, ratePerSecond, name }, output, config) =>
+    ({ records, ratePerSecond, name }, output, config, trouble = CALM) =>
     async () => {
       const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
       const numbers = (uid: string, from: number) =>
@@ -67,6 +103,7 @@ const unionWindows: Shape = {
         .union(numbers('high', records))
         .rebalance()
         .process<number>((n, ctx, out) => {
+          strike(trouble)
           if (n % 5 === 0) ctx.output(multiples, n)
           else out.collect(n)
         }, 'split')
@@ -89,7 +126,7 @@ const unionWindows: Shape = {
 }
 const timeOf = (n: number, records: number) => (n % records) * STEP_MS
 
-export const SHAPES = { keyedSum, unionWindows } as const
+export const SHAPES = { keyedSum, twoRegions, unionWindows } as const
 
 function counted(keys: readonly string[]): readonly string[] {
   const counts = new Map<string, number>()
