@@ -87,7 +87,6 @@ test('every source file is used', (t) => {
     /^client\/(index|cli\/main)\.ts$/,
     /^client\/examples\//,
     /^daemon\/(jobmanager|taskmanager)\/main\.ts$/,
-    /^daemon\/ha\/zookeeper\/release-main\.ts$/,
     /^daemon\/testing\/index\.ts$/,
     /^daemon\/minicluster\/index\.ts$/,
     /entry\.ts$/,

@@ -1,8 +1,7 @@
 import type { Source, SourceReader, SourceReaderContext, SplitEnumeratorContext } from '#core/functions/source.js'
+import { PollSize } from './poll-size.js'
 import { fixedSplits } from './split-pool.js'
 import { SplitQueue } from './split-queue.js'
-
-const RECORDS_PER_POLL = 1024
 
 interface CollectionSplit {
   readonly splitId: string
@@ -19,14 +18,17 @@ export class CollectionSource<T> implements Source<T, CollectionSplit, readonly 
   createReader(ctx: SourceReaderContext): SourceReader<T, CollectionSplit> {
     const { records } = this
     const queue = new SplitQueue<CollectionSplit>(ctx)
+    const pollSize = new PollSize(ctx.clock)
     return {
       pollNext(out) {
         const split = queue.current
         if (!split) return queue.empty()
-        const end = Math.min(records.length, split.next + RECORDS_PER_POLL)
-        for (let i = split.next; i < end; i++) out.collect(records[i]!)
-        if (end === records.length) queue.finishCurrent()
-        else queue.current = { ...split, next: end }
+        pollSize.poll((count) => {
+          const end = Math.min(records.length, split.next + count)
+          for (let i = split.next; i < end; i++) out.collect(records[i]!)
+          if (end === records.length) queue.finishCurrent()
+          else queue.current = { ...split, next: end }
+        })
         return 'more-available'
       },
       isAvailable: () => queue.available(),

@@ -1,10 +1,9 @@
 import { FlottError } from '#core/errors.js'
-import type { Source, SourceReader, SourceReaderContext, SplitEnumeratorContext } from '#core/functions/source.js'
+import type { Source, SourceOutput, SourceReader, SourceReaderContext, SplitEnumeratorContext } from '#core/functions/source.js'
+import { PollSize } from './poll-size.js'
 import { RateLimiter } from './rate-limiter.js'
 import { fixedSplits } from './split-pool.js'
 import { SplitQueue } from './split-queue.js'
-
-const RECORDS_PER_POLL = 64
 
 /** The integers `next`, `next + step` … up to `last`. */
 interface SequenceSplit {
@@ -38,23 +37,28 @@ abstract class NumberedSource<T> implements Source<T, SequenceSplit, readonly Se
     const queue = new SplitQueue<SequenceSplit>(ctx)
     const limiter =
       ratePerSecond === undefined ? undefined : new RateLimiter(ctx.clock, ratePerSecond / ctx.runtime.taskInfo.numberOfParallelSubtasks)
+    const pollSize = new PollSize(ctx.clock)
     let limited = false
+    const collect = (split: SequenceSplit, count: number, out: SourceOutput<T>) => {
+      const { step } = split
+      const last = split.last ?? Number.MAX_SAFE_INTEGER
+      const end = Math.min(last, split.next + (count - 1) * step)
+      let next = split.next
+      if (make) for (; next <= end; next += step) out.collect(make(next))
+      else for (; next <= end; next += step) out.collect(next as T)
+      if (next > last) queue.finishCurrent()
+      else queue.current = { splitId: split.splitId, next, step, last: split.last }
+    }
     return {
       pollNext(out) {
         const split = queue.current
         if (!split) return queue.empty()
-        const permits = limiter ? limiter.take(RECORDS_PER_POLL) : RECORDS_PER_POLL
-        limited = permits === 0
-        if (limited) return 'nothing-available'
-        const { step } = split
-        const last = split.last ?? Number.MAX_SAFE_INTEGER
-        const end = Math.min(last, split.next + (permits - 1) * step)
-        let next = split.next
-        if (make) for (; next <= end; next += step) out.collect(make(next))
-        else for (; next <= end; next += step) out.collect(next as T)
-        if (next > last) queue.finishCurrent()
-        else queue.current = { splitId: split.splitId, next, step, last: split.last }
-        return 'more-available'
+        pollSize.poll((records) => {
+          const permits = limiter ? limiter.take(records) : records
+          limited = permits === 0
+          if (!limited) collect(split, permits, out)
+        })
+        return limited ? 'nothing-available' : 'more-available'
       },
       isAvailable() {
         if (!limited) return queue.available()

@@ -2,6 +2,7 @@
  * A JobManager: a candidate that leads or stands by. A takeover has an order that correctness rests on (DESIGN section 3): see the newest
  * facts, persist the epoch, be a member of the in-sync set, take the jobs over, publish the leader, serve.
  */
+import { sleep } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Service } from '#core/service.js'
@@ -10,6 +11,8 @@ import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
 import { type LeaderParts, LeaderServices } from './leader-services.js'
+
+const DRAIN_MAX_MS = 200
 
 /** The bytes of this JobManager, as far as leading needs them. */
 export interface LeaderStorage {
@@ -49,11 +52,19 @@ export class JobManager implements Service {
   async start(): Promise<void> {
     await this.options.election.start({ onGranted: (reign) => this.#lead(reign) })
   }
-  /** Ends what it leads, then its candidacy, so that the next leader begins at once. */
+  /**
+   * Ends what it leads, then its candidacy, so that the next leader begins at once. From the first moment nothing new is decided here;
+   * a thread of user code that is slow to end does not keep the next leader waiting.
+   */
   async stop(): Promise<void> {
     this.#stopped = true
-    await this.#stopLeading?.()
+    const drained = new AbortController()
+    const stopping = this.#stopLeading?.()
+    const ended = () => drained.abort()
+    stopping?.then(ended, ended)
+    if (stopping) await sleep(this.options.parts.clock, DRAIN_MAX_MS, drained.signal).catch(() => {}) // Aborted: it is done.
     await this.options.election.stop()
+    await stopping
   }
 
   async #lead(reign: Reign): Promise<void> {
@@ -83,7 +94,9 @@ export class JobManager implements Service {
       },
     )
     try {
+      logger.debug('takes over: the epoch is on disk, this disk is in sync')
       await services.recover()
+      logger.debug('takes over: the jobs are recovered')
       const info: LeaderInfo = { ...address, epoch: reign.epoch }
       reign.signal.throwIfAborted()
       await reign.publish(info)

@@ -1,18 +1,21 @@
 /**
  * Kills the leading JobManager, or the TaskManager that runs tasks, under a job whose records are stamped as they come out, and measures
- * the largest gap in the output. 2 JobManagers, 2 TaskManagers with 2 slots, real ZooKeeper, checkpoint each 500 ms.
+ * the largest gap in the output, and when the next leader serves and completes its first checkpoint. 2 JobManagers, 2 TaskManagers with
+ * 2 slots, real ZooKeeper, checkpoint each 500 ms.
  */
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { JobDetailsResponse, VertexDetailsResponse } from '#protocol/rest/responses.js'
+import type { CheckpointsResponse, ClusterOverviewResponse, JobDetailsResponse, VertexDetailsResponse } from '#protocol/rest/responses.js'
 import { type Daemon, ProcessCluster } from '../support/process-cluster.js'
 import { ZooKeeperServer } from '../support/zookeeper-server.js'
 
 const SESSION_TIMEOUT_MS = 4_000
 const SETTLE_MS = 15_000
+/** A leader may have triggered a checkpoint before we saw it serve. */
+const POLL_MS = 50
 
-export async function runFailoverBench(victim: 'leader' | 'taskmanager'): Promise<object> {
+export async function runFailoverBench(victim: 'leader' | 'taskmanager', supervised: boolean): Promise<object> {
   const zookeeper = await ZooKeeperServer.start()
   const began = Date.now()
   const cluster = await ProcessCluster.start({
@@ -20,6 +23,7 @@ export async function runFailoverBench(victim: 'leader' | 'taskmanager'): Promis
     taskManagers: 2,
     slots: 2,
     zookeeper: zookeeper.connect,
+    supervised,
     settings: {
       'high-availability.zookeeper.client.session-timeout': `${SESSION_TIMEOUT_MS} ms`,
       'execution.checkpointing.interval': '500 ms',
@@ -51,24 +55,21 @@ export async function runFailoverBench(victim: 'leader' | 'taskmanager'): Promis
     })
     const target = victim === 'leader' ? leader : await busyTaskManager(cluster, jobId)
     const killed = Date.now()
-    await target.kill('SIGKILL')
-    let newLeaderMs: number | undefined
-    if (victim === 'leader') {
-      await cluster.leader()
-      newLeaderMs = Date.now() - killed
-    }
+    target.signal('SIGKILL')
+    const takeover = victim === 'leader' ? await timesOfTakeover(cluster, jobId, leader, killed) : {}
+    await target.kill('SIGKILL') // Waits for its end.
     await new Promise((done) => setTimeout(done, SETTLE_MS))
     const { restarts } = await cluster.job(jobId)
     const { gap, at, last } = largestGap(stamps, killed)
     return {
       engine: 'flott',
       victim,
-      mode: 'unsupervised',
+      mode: supervised ? 'supervised' : 'unsupervised',
       killed: target.name,
       session_timeout_ms: SESSION_TIMEOUT_MS,
       largest_gap_ms: gap,
       gap_began_ms_after_kill: at - killed,
-      ...(newLeaderMs === undefined ? {} : { new_leader_ms: newLeaderMs }),
+      ...takeover,
       restarts: String(restarts),
       start_ms: startMs,
       jm_rss_mb: Math.round(jmRss / 2 ** 20),
@@ -79,6 +80,24 @@ export async function runFailoverBench(victim: 'leader' | 'taskmanager'): Promis
     await cluster.stop()
     await zookeeper.remove()
   }
+}
+
+/** Milliseconds after the kill, as the surviving JobManager shows them. */
+async function timesOfTakeover(cluster: ProcessCluster, jobId: string, dead: Daemon, killed: number): Promise<object> {
+  const survivor = cluster.jobManagers.find((jobManager) => jobManager !== dead)!
+  const ask = async <T>(path: string): Promise<T | undefined> => {
+    const answer = await fetch(survivor.restUrl + path).catch(() => undefined)
+    return answer?.ok ? ((await answer.json()) as T) : undefined
+  }
+  const newLeaderMs = await cluster.until('the other JobManager serves', async () => {
+    const overview = await ask<ClusterOverviewResponse>('/overview')
+    return overview?.leader.address === survivor.restUrl && Date.now() - killed
+  })
+  const firstCheckpointMs = await cluster.until('it completes a checkpoint', async () => {
+    const completed = (await ask<CheckpointsResponse>(`/jobs/${jobId}/checkpoints`))?.latest.completed
+    return completed ? completed.trigger_timestamp > killed + newLeaderMs - POLL_MS && completed.latest_ack_timestamp - killed : undefined
+  })
+  return { new_leader_ms: newLeaderMs, first_checkpoint_ms: firstCheckpointMs }
 }
 
 async function busyTaskManager(cluster: ProcessCluster, jobId: string): Promise<Daemon> {

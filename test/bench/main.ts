@@ -1,6 +1,6 @@
 /**
  * npm run -s bench -- NAME [--records N] [--keys K] [--parallelism P] [--taskmanagers T] [--victim leader|taskmanager]
- * [--profile-dir D] --json
+ * [--unsupervised] [--profile-dir D] --json
  * NAME: chain, keyed, words, failover, or one of the parts (test/bench/NAME.bench.ts). Without a NAME: all of them, one JSON line each.
  */
 import { spawnSync } from 'node:child_process'
@@ -21,6 +21,7 @@ const { positionals, values } = parseArgs({
     checkpoint: { type: 'string', default: '1 s' },
     'profile-dir': { type: 'string' },
     victim: { type: 'string' },
+    unsupervised: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 })
@@ -46,7 +47,7 @@ async function run(name: string): Promise<void> {
   }
   if (name === 'failover') {
     for (const victim of values.victim === undefined ? (['leader', 'taskmanager'] as const) : [victimOf(values.victim)])
-      print(await runFailoverBench(victim))
+      print(await runFailoverBench(victim, !values.unsupervised))
     return
   }
   if (!PARTS.includes(name)) throw new Error(`unknown benchmark '${name}': chain, keyed, words, failover, ${PARTS.join(', ')}`)

@@ -16,7 +16,10 @@ const POLL_MS = 20
 export type DaemonKind = 'jobmanager' | 'taskmanager'
 
 export class Daemon {
+  /** The daemon, or the supervisor that is its parent. */
   #process: ChildProcess | undefined
+  /** Of the daemon itself; undefined until its supervisor has said it. */
+  #pid: number | undefined
   #readyText = ''
   #starts = 0
   constructor(
@@ -25,17 +28,22 @@ export class Daemon {
     private readonly directory: string,
     private readonly confDir: string,
     private readonly settings: Readonly<Record<string, string>>,
+    /** Started by bin/flott-supervise.sh, as bin/jobmanager.sh does. */
+    private readonly supervised: boolean,
     /** Of Node, before the program: for profiles. Workers inherit them. */
     private readonly nodeFlags: readonly string[] = [],
   ) {}
 
   get pid(): number {
-    const pid = this.#process?.pid
-    if (pid === undefined) throw new Error(`${this.name} does not run`)
-    return pid
+    if (this.#pid === undefined) throw new Error(`${this.name} does not run`)
+    return this.#pid
   }
   get isRunning(): boolean {
-    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
+    return isRunning(this.#process) && (this.#pid === undefined || exists(this.#pid))
+  }
+  /** What its lock, its session credentials and others of its files in env.pid.dir begin with. */
+  get runtimePrefix(): string {
+    return join(this.directory, '..', 'run', this.name)
   }
   /** REST address of a JobManager. */
   get restUrl(): string {
@@ -56,9 +64,19 @@ export class Daemon {
     this.#starts++
     const settings = Object.entries(this.settings).flatMap(([key, value]) => ['-D', `${key}=${value}`])
     const main = [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings]
-    const child = spawn(process.execPath, [...this.nodeFlags, ...main], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, FLOTT_READY_FILE: readyFile },
+    const env = { ...process.env, FLOTT_READY_FILE: readyFile }
+    const child = this.supervised
+      ? spawn(resolve('bin/flott-supervise.sh'), [this.runtimePrefix, ...settings], {
+          stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+          env: { ...env, FLOTT_HOME: process.cwd(), FLOTT_NODE: process.execPath, FLOTT_CONF_DIR: this.confDir },
+        })
+      : spawn(process.execPath, [...this.nodeFlags, ...main], {
+          stdio: ['ignore', 'pipe', 'pipe'],
+          env,
+        })
+    this.#pid = this.supervised ? undefined : child.pid
+    child.stdio[3]?.once('data', (text: Buffer) => {
+      this.#pid = Number(text.toString())
     })
     const log = createWriteStream(join(this.directory, `${this.name}.log`), { flags: 'a' })
     log.write(`\n--- start ${this.#starts} of ${this.name}, pid ${child.pid}\n`)
@@ -88,20 +106,27 @@ export class Daemon {
     this.spawn()
     await this.ready()
   }
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#process?.kill(signal)
+  /** Does not wait for what becomes of it. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM' | 'SIGKILL'): void {
+    if (this.isRunning) process.kill(this.pid, signal)
   }
-  /** Ends it and waits for the end; the exit code, undefined when a signal ended it. */
+  /** Ends it and waits for the end, and for what its supervisor does then; the exit code, undefined when a signal ended it. */
   async kill(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<number | undefined> {
     const child = this.#process
     if (!child) return undefined
-    if (this.isRunning) {
+    if (isRunning(child)) {
       const exited = once(child, 'exit')
-      child.kill(signal)
-      if (signal === 'SIGTERM') child.kill('SIGCONT')
+      while (this.#pid === undefined && isRunning(child)) await pause(POLL_MS)
+      this.signal(signal)
+      if (signal === 'SIGTERM') this.signal('SIGCONT')
       await exited
     }
-    return child.exitCode ?? undefined
+    return this.supervised && (child.exitCode ?? 0) > 128 ? undefined : (child.exitCode ?? undefined)
+  }
+  /** Ends it when nobody needs it any more: its supervisor finds no session to close. */
+  async abandon(): Promise<void> {
+    rmSync(`${this.runtimePrefix}.session`, { force: true })
+    await this.kill('SIGKILL')
   }
   /** User and system CPU seconds so far. */
   cpuSeconds(): number {
@@ -119,6 +144,8 @@ export interface ProcessClusterOptions {
   readonly slots: number
   /** host:port of ZooKeeper; undefined: high-availability.type none. */
   readonly zookeeper?: string
+  /** JobManagers run under their supervisor, which closes the session of one that dies; else they are bare processes. */
+  readonly supervised?: boolean
   /** Over the defaults, for all daemons and the CLI. */
   readonly settings?: Readonly<Record<string, string>>
   /** Of Node, for the TaskManagers: to profile them. */
@@ -145,8 +172,9 @@ export class ProcessCluster {
   ) {
     const daemon = (kind: DaemonKind, index: number, settings: Record<string, string>) => {
       const name = `${kind}-${index}`
+      const supervised = kind === 'jobmanager' && options.supervised === true
       const flags = kind === 'taskmanager' ? options.taskManagerFlags : undefined
-      return new Daemon(kind, name, join(directory, name), confDir, settings, flags)
+      return new Daemon(kind, name, join(directory, name), confDir, settings, supervised, flags)
     }
     this.jobManagers = Array.from({ length: options.jobManagers }, (_, i) =>
       daemon('jobmanager', i, { 'jobmanager.resource-id': `jm-${i}`, 'jobmanager.data.dir': join(directory, `jobmanager-${i}`, 'data') }),
@@ -277,11 +305,21 @@ export class ProcessCluster {
   }
   async stop(): Promise<void> {
     for (const command of this.#commands) command.kill('SIGKILL')
-    await Promise.all([...this.taskManagers, ...this.jobManagers].map((daemon) => daemon.kill('SIGKILL')))
+    await Promise.all([...this.taskManagers, ...this.jobManagers].map((daemon) => daemon.abandon()))
     await rm(this.directory, { recursive: true, force: true })
   }
 }
 
+function isRunning(child: ChildProcess | undefined): child is ChildProcess {
+  return child !== undefined && child.exitCode === null && child.signalCode === null
+}
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 function pause(ms: number): Promise<void> {
   return new Promise((done) => setTimeout(done, ms))
 }

@@ -91,6 +91,7 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     try {
       for (let next = this.#events.shift(); next; next = this.#events.shift()) {
         const { state, effects } = step(this.#state, next)
+        if (state.kind !== this.#state.kind) this.options.logger.debug('election', { state: state.kind, event: next.kind })
         this.#state = state
         for (const effect of effects) this.#perform(effect, state.turn)
       }
@@ -224,15 +225,18 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   async #confirm(turn: Turn): Promise<void> {
     const { number, session, facts, node } = turn
     const { clock, isMember, paths, persistEpoch } = this.options
-    await session.sync(paths.root)
     const sentAtMs = clock.monotonicMs()
-    const own = await session.get(node!)
-    const first = inOrder(await session.children(paths.election))[0]
-    if (own?.ephemeralOwner !== session.id || `${paths.election}/${first}` !== node) {
+    // One round trip: the session answers in the order of the calls, so the reads see what was acknowledged before the sync.
+    const [, own, queue, cluster] = await Promise.all([
+      session.sync(paths.root),
+      session.get(node!),
+      session.children(paths.election),
+      facts.readCluster(),
+    ])
+    if (own?.ephemeralOwner !== session.id || `${paths.election}/${inOrder(queue)[0]}` !== node) {
       this.#report({ kind: 'own-node-gone', turn: number })
       return
     }
-    const cluster = await facts.readCluster()
     if (!cluster) throw new FlottError('FACT_NOT_FOUND', `${paths.cluster} does not exist`)
     const epoch = { incarnation: cluster.value.incarnation, czxid: own.czxid }
     await persistEpoch(epoch)

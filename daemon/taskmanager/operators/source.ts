@@ -156,12 +156,14 @@ export class SourceOperator extends AbstractOperator {
   poll(maxPolls: number, budgetMs: number, stop: () => boolean): PollStatus {
     if (this.#ended) return 'end-of-input'
     const until = this.ctx.clock.monotonicMs() + budgetMs
-    for (let polls = 1; polls <= maxPolls; polls++) {
+    for (let polls = 1, look = 1; polls <= maxPolls; polls++) {
       const status = this.#reader.pollNext(this.#out)
       if (status === 'end-of-input') this.#ended = true
       if (status !== 'more-available') return status
       if (stop()) break
-      if (polls % POLLS_PER_LOOK === 0 && this.ctx.clock.monotonicMs() >= until) break
+      if (polls < look) continue
+      if (this.ctx.clock.monotonicMs() >= until) break
+      look += Math.min(look, POLLS_PER_LOOK) // Soon at first: a poll may bring many records to a slow function.
     }
     return 'more-available'
   }
