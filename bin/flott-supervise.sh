@@ -9,7 +9,8 @@ shift
 export FLOTT_LOCK_FILE="$runtime.lock"
 (umask 077 && : >> "$FLOTT_LOCK_FILE") || exit 1
 exec 9>> "$FLOTT_LOCK_FILE" || exit 1
-flock -n 9 || { echo "[ERROR] another process holds $FLOTT_LOCK_FILE" >&2; exit 1; }
+flock -w 5 9 || # A predecessor may be on its way out.
+  { echo "[ERROR] another process holds $FLOTT_LOCK_FILE" >&2; exit 1; }
 trap : HUP INT TERM # They are for the daemon.
 # shellcheck disable=SC2086 # the options are several words
 "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$FLOTT_HOME/dist/daemon/jobmanager/main.js" --configDir "$FLOTT_CONF_DIR" "$@" 3>&- &
