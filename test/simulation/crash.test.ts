@@ -2,15 +2,15 @@ import test from 'ava'
 import { between } from '#core/random.js'
 import { CommittedOutput } from './committed-output.js'
 import { SimulatedCluster } from './simulated-cluster.js'
-import { SHAPES, type Workload } from './workloads.js'
+import { SHAPES, type Shape, type Workload } from './workloads.js'
 
 const WORKLOAD: Workload = { name: 'counting', records: 400, ratePerSecond: 100, parallelism: 2 }
 const CONFIG = { 'execution.checkpointing.interval': '500 ms', 'parallelism.default': 2 }
 const JOB_ID = '0'.repeat(32)
 
-async function running(seed: number) {
+async function running(seed: number, shape: Shape = SHAPES.keyedSum) {
   const cluster = new SimulatedCluster({ seed, jobManagers: 2, taskManagers: 2, slotsEach: 2 })
-  const { expected, program } = SHAPES.keyedSum
+  const { expected, program } = shape
   const output = new CommittedOutput(JOB_ID, expected(WORKLOAD), cluster.invariants)
   await cluster.start()
   const jobGraph = await cluster.jobOf(JOB_ID, program(WORKLOAD, output, CONFIG))
@@ -47,4 +47,14 @@ test('a crash of the leader restarts no job: its tasks are adopted', async (t) =
     t.deepEqual(output.missing, [], `seed ${seed}`)
     t.deepEqual(cluster.invariants.problems, [], `seed ${seed}`)
   }
+})
+
+test('every process is killed when a part of the job has finished: that part ends again, and the job with it', async (t) => {
+  const { cluster, output, end } = await running(1, SHAPES.twoRegions)
+  await cluster.clock.advance(3_000) // The short pipeline takes 1.3 s; two checkpoints later nothing of it is left.
+  for (const name of cluster.names) cluster.crash(name, false)
+  for (const name of cluster.names) cluster.startProcess(name)
+  await end()
+  t.deepEqual(output.missing, [])
+  t.deepEqual(cluster.invariants.problems, [])
 })

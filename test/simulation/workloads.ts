@@ -63,14 +63,22 @@ function countKeys(
     .sinkTo(output.sink(`${prefix}counts`), `${prefix}sink`)
 }
 
+/** One ends long before the other. */
+function pipelinesOf(workload: Workload): readonly (readonly [string, Workload])[] {
+  return [
+    ['short-', { ...workload, records: Math.ceil(workload.records / 3) }],
+    ['long-', workload],
+  ]
+}
+
 /** Two pipelines that share nothing but the job: each is a region that fails and restarts alone. */
 const twoRegions: Shape = {
-  expected: (workload) => ['a-', 'b-'].flatMap((prefix) => keyedSum.expected(workload).map((line) => `${prefix}${line}`)),
+  expected: (workload) => pipelinesOf(workload).flatMap(([prefix, part]) => keyedSum.expected(part).map((line) => `${prefix}${line}`)),
   program:
     (workload, output, config, trouble = CALM) =>
     async () => {
       const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
-      for (const prefix of ['a-', 'b-']) countKeys(env, prefix, workload, output, trouble)
+      for (const [prefix, part] of pipelinesOf(workload)) countKeys(env, prefix, part, output, trouble)
       await env.execute(workload.name)
     },
 }

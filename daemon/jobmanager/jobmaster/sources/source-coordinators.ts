@@ -259,7 +259,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     this.readerFailed(operatorId, reader)
     this.#giveBack(source, reader)
     const registration = ++this.#request
-    const noMoreSplits = source.completed.noMoreSplits.includes(reader)
+    const noMoreSplits = source.completed.noMoreSplits.includes(reader) && remembers(source, reader, received)
     source.readers.set(reader, new ReaderAssignments(attemptId, registration, { received, noMoreSplits }))
     this.#post({ kind: 'reader-registered', operatorId, reader, registration, noMoreSplits })
   }
@@ -306,12 +306,13 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     const readers = adopted.map(({ subtaskIndex: reader, attemptId, assignmentsReceived, eventsReceived }) => {
       const covered = state?.assigned[reader] ?? 0
       const received = assignmentsReceived[operatorId] ?? 0
-      const since = (eventsReceived?.[operatorId] ?? []).filter(({ number }) => number > covered)
+      const remembered = remembers(source, reader, received)
+      const since = (eventsReceived?.[operatorId] ?? []).filter(({ number }) => !remembered || number > covered)
       // Without knowing which splits it holds they would be handed out twice: the caller restarts the job from the checkpoint instead.
       if (since.length < received - covered)
         throw new FlottError('TASK_LOST', `reader ${reader} of source '${operator.uid}' does not say which splits it received`)
       const registration = ++this.#request
-      const noMoreSplits = source.completed.noMoreSplits.includes(reader)
+      const noMoreSplits = remembered && source.completed.noMoreSplits.includes(reader)
       const assignments = new ReaderAssignments(attemptId, registration, { received, noMoreSplits }, since)
       source.readers.set(reader, assignments)
       return { reader, registration, noMoreSplits: assignments.noMoreSplits, splits: splitsOf(since) }
@@ -335,6 +336,14 @@ function newSource(operator: SourceOperator, restored: CoordinatorState | undefi
     ? { assigned: restored.assigned, noMoreSplits: (decodeValue(restored.bytes) as SourceSnapshot).noMoreSplits }
     : { assigned: {}, noMoreSplits: [] }
   return { operator, readers: new Map(), lost: new Map(), completed, sending: new Set() }
+}
+
+/**
+ * Whether it has what the checkpoint says that it was told. One that had FINISHED before left no state: it begins anew, counts from 0,
+ * and must be told once more that there are no splits for it.
+ */
+function remembers({ completed }: SourceState, reader: number, received: number): boolean {
+  return received >= (completed.assigned[reader] ?? 0)
 }
 
 /** For every reader, also one whose registration is still on its way: without a number it would not know what to hold back. */
