@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { connect, isIP } from 'node:net'
-import { type Clock, sleep } from '#core/clock.js'
+import { type Clock, sleep, type Timer } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { between, type Random } from '#core/random.js'
@@ -9,6 +9,9 @@ interface Address {
   readonly host: string
   readonly port: number
 }
+
+/** Once one serves, the others have that much longer to say so: a host that is gone must not keep us from those that are there. */
+const GRACE_MS = 50
 
 /**
  * The servers that serve at the moment, as addresses in random order. The client library would resolve names itself, blocking the
@@ -19,14 +22,22 @@ export async function reachableAddresses(
   quorum: string,
   options: { clock: Clock; random: Random; logger: Logger; timeoutMs: number },
 ): Promise<string> {
-  const resolved = await Promise.all(parseQuorum(quorum).map((server) => resolve(server, options)))
-  const addresses = shuffle(options.random, resolved.flat())
-  const serving = await Promise.all(addresses.map((address) => serves(address, options)))
-  if (!serving.includes(true)) throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no server of ${quorum} serves`)
-  return addresses
-    .filter((_, i) => serving[i])
-    .map(format)
-    .join(',')
+  const serving: Address[] = []
+  const over = new AbortController()
+  let grace: Timer | undefined
+  const look = async (server: Address) => {
+    const addresses = await resolve(server, options)
+    const found = await Promise.all(addresses.map((address) => serves(address, options, over.signal)))
+    if (over.signal.aborted) return
+    serving.push(...addresses.filter((_, i) => found[i]))
+    if (serving.length > 0) grace ??= options.clock.setTimer(GRACE_MS, () => over.abort())
+  }
+  const cut = new Promise<void>((settle) => over.signal.addEventListener('abort', () => settle(), { once: true }))
+  await Promise.race([Promise.all(parseQuorum(quorum).map(look)), cut])
+  grace?.cancel()
+  over.abort()
+  if (serving.length === 0) throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no server of ${quorum} serves`)
+  return shuffle(options.random, serving).map(format).join(',')
 }
 
 /** 'a:2181,b:2181'; INVALID_CONFIG. */
@@ -59,22 +70,26 @@ async function resolve({ host, port }: Address, options: { clock: Clock; logger:
 }
 
 /** Whether it answers at all, and does not say that it has no quorum. Every server answers `srvr`, if only to say that it may not. */
-function serves({ host, port }: Address, options: { clock: Clock; timeoutMs: number }): Promise<boolean> {
+function serves({ host, port }: Address, options: { clock: Clock; timeoutMs: number }, over: AbortSignal): Promise<boolean> {
   return new Promise((settle) => {
+    if (over.aborted) return settle(false)
     const socket = connect({ host, port })
     let answer = ''
     const done = (serving: boolean) => {
       timer.cancel()
+      over.removeEventListener('abort', giveUp)
       socket.destroy()
       settle(serving)
     }
-    const timer = options.clock.setTimer(options.timeoutMs, () => done(false))
+    const giveUp = () => done(false)
+    const timer = options.clock.setTimer(options.timeoutMs, giveUp)
+    over.addEventListener('abort', giveUp, { once: true })
     socket.once('connect', () => socket.write('srvr'))
     socket.on('data', (data) => {
       answer += data.toString('latin1')
     })
     socket.once('end', () => done(answer !== '' && !answer.includes('not currently serving')))
-    socket.once('error', () => done(false))
+    socket.once('error', giveUp)
   })
 }
 
