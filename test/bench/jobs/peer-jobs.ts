@@ -7,6 +7,7 @@ import {
   type Collector,
   type Context,
   discardSink,
+  generatorSource,
   type KeyedContext,
   KeyedProcessFunction,
   ProcessFunction,
@@ -58,8 +59,6 @@ class Stamp extends ProcessFunction<number, number> {
   }
 }
 
-const sleeping = new Int32Array(new SharedArrayBuffer(4))
-
 switch (job) {
   case 'chain':
     env
@@ -104,11 +103,7 @@ switch (job) {
     break
   case 'probe':
     env
-      .fromSequence(0, records - 1)
-      .map((i) => {
-        Atomics.wait(sleeping, 0, 0, 10) // About 100 records a second a subtask.
-        return i
-      })
+      .fromSource(generatorSource((i) => i, { count: records, ratePerSecond: 200 }), 'numbers')
       .keyBy((i) => i & 15)
       .process(new Stamp(last))
       .sinkTo(discardSink())

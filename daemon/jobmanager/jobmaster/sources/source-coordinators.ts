@@ -302,7 +302,9 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   #enumeratorStart(operator: SourceOperator, state: CoordinatorState | undefined, reports: readonly AttemptReport[]): EnumeratorStart {
     const { operatorId, vertexId } = operator
     const source = this.#sources.get(operatorId)!
-    const adopted = reports.filter((report) => report.vertexId === vertexId && isAlive(report))
+    // One that has not registered yet does so by itself, when it can take what it is given.
+    const isReader = (report: AttemptReport) => report.vertexId === vertexId && report.assignmentsReceived[operatorId] !== undefined
+    const adopted = reports.filter((report) => isReader(report) && isAlive(report))
     const readers = adopted.map(({ subtaskIndex: reader, attemptId, assignmentsReceived, eventsReceived }) => {
       const covered = state?.assigned[reader] ?? 0
       const received = assignmentsReceived[operatorId] ?? 0

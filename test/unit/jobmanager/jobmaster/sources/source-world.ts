@@ -38,6 +38,8 @@ class Reader {
   ceiling = Number.POSITIVE_INFINITY
   requested = false
   alive = true
+  /** It has opened: before, nobody is there to take events. */
+  registered = false
   constructor(
     readonly view: ExecutionView,
     restored: ReaderState,
@@ -128,6 +130,7 @@ export class SourceWorld {
   }
   checkpoint(): Promise<void> {
     return this.#then(async () => {
+      if (this.readers.some(({ registered }) => !registered)) return // A task is not ready: none begins.
       const id = this.#nextId++
       const coordinators = await this.#coordinators.snapshot(id)
       const assigned = coordinators['op-source']!.assigned
@@ -166,7 +169,12 @@ export class SourceWorld {
     const view = executionsOf(this.graph, ++this.#attempt)[index]!
     const reader = new Reader(view, this.#checkpoint?.readers[index] ?? FRESH)
     this.readers[index] = reader
-    this.#say(reader, { kind: 'reader-registered', received: reader.state.received })
+    const open = () => {
+      if (!reader.alive) return
+      reader.registered = true
+      this.#say(reader, { kind: 'reader-registered', received: reader.state.received })
+      work()
+    }
     const work = () => {
       if (!reader.alive) return
       reader.work()
@@ -176,7 +184,7 @@ export class SourceWorld {
       }
       this.clock.setTimer(between(this.random, 5, 40), work)
     }
-    this.clock.setTimer(1, work)
+    this.clock.setTimer(between(this.random, 1, 200), open)
   }
   /** Each report awaits the acknowledgement of the last; repeated until accepted. */
   readonly #saying = new Map<Reader, Promise<void>>()
@@ -211,11 +219,11 @@ export class SourceWorld {
       subtaskIndex,
       attemptNumber,
       attemptId,
-      state: 'RUNNING',
+      state: reader.registered ? 'RUNNING' : 'INITIALIZING',
       lastCheckpointCompleted: this.#checkpoint?.id ?? 0,
       pendingCheckpoints: [],
-      assignmentsReceived: { 'op-source': reader.highest },
-      eventsReceived: { 'op-source': reader.events },
+      assignmentsReceived: reader.registered ? { 'op-source': reader.highest } : {},
+      eventsReceived: reader.registered ? { 'op-source': reader.events } : {},
       splitRequests: reader.requested ? ['op-source'] : [],
       deploymentNumber: 1,
     }
@@ -241,6 +249,7 @@ export class SourceWorld {
       ctx,
       async (_operator, index, events) => {
         const reader = this.readers[index]!
+        this.t.true(reader.registered, 'nothing is sent to a reader that has not registered')
         await this.#delay(15)
         if (signal.aborted) throw new FlottError('NOT_LEADER', 'an old epoch')
         if (!reader.alive || this.random.next() < this.lossRate / 2) throw new FlottError('CONNECTION_LOST', 'before it arrived')
