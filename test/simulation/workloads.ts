@@ -134,7 +134,31 @@ const unionWindows: Shape = {
 }
 const timeOf = (n: number, records: number) => (n % records) * STEP_MS
 
-export const SHAPES = { keyedSum, twoRegions, unionWindows } as const
+/** A short source beside a long one: tasks that have FINISHED beside running ones for most of the time. */
+const shortAndLong: Shape = {
+  expected: ({ records }) => counted([...numbers(Math.floor(records / 10)), ...numbers(records)].map(keyOf)),
+  program:
+    ({ records, ratePerSecond, name }, output, config) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      const source = (uid: string, count: number) =>
+        env.fromSource(
+          generatorSource((index) => index + 1, { count, ratePerSecond }),
+          { uid },
+        )
+      source('short', Math.floor(records / 10))
+        .union(source('long', records))
+        .map((n) => ({ key: keyOf(n), n: 1 }), 'ones')
+        .keyBy('key')
+        .sum('n', 'counts')
+        .map(({ key, n }) => `${key} ${n}`)
+        .sinkTo(output.sink('counts'), 'sink')
+      await env.execute(name)
+    },
+}
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
+
+export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong } as const
 
 function counted(keys: readonly string[]): readonly string[] {
   const counts = new Map<string, number>()

@@ -59,4 +59,6 @@ export interface TaskRestore {
   readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
   /** Parallelism of the vertex when the checkpoint was taken. */
   readonly parallelism: number
+  /** The subtask had FINISHED: it has nothing to emit any more, only to end again. */
+  readonly finished?: true
 }

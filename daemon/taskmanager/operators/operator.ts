@@ -31,6 +31,8 @@ export interface OperatorContext {
   readonly maxParallelism: number
   /** Present when restored; the states of all earlier subtasks that this one draws from. */
   readonly restored?: { readonly checkpointId: number; readonly states: readonly SubtaskState[]; readonly parallelism: number }
+  /** The subtask had FINISHED in the checkpoint that it is restored from. */
+  readonly finished?: true
   /** Makes (and restores, when `restored` is present) the keyed backend. At most once an operator. */
   createKeyedState(): Promise<KeyedStateBackend>
 }

@@ -93,7 +93,7 @@ export class SourceOperator extends AbstractOperator {
       restored.map(({ subtaskIndex, value }) => ({ subtaskIndex, items: value.splits })),
     )
     if (splits.length > 0) this.#reader.addSplits(splits)
-    if (own?.value.noMoreSplits) this.#endOfSplits()
+    if (own?.value.noMoreSplits || this.ctx.finished) this.#endOfSplits()
     this.services.sendReaderEvent(this.ctx.spec.id, { kind: 'reader-registered', received: this.#received })
   }
   get #index(): number {
@@ -137,7 +137,7 @@ export class SourceOperator extends AbstractOperator {
    * `releaseEvents`. False while an event up to it has not come yet. CHECKPOINT_FAILED when a later one was applied already.
    */
   coverEvents(covered: number | undefined): boolean {
-    if (covered === undefined) return true
+    if (covered === undefined || this.ctx.finished) return true // One that had FINISHED holds nothing.
     if (this.#received > covered)
       throw new FlottError(
         'CHECKPOINT_FAILED',

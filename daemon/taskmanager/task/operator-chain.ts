@@ -29,6 +29,7 @@ export interface OperatorChainOptions {
     readonly checkpointId: number
     readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
     readonly parallelism: number
+    readonly finished?: true
   }
   readonly createKeyedState: (ctx: { readonly operatorId: string }) => KeyedStateBackend
   readonly createWindowOperator: CreateWindowOperator
@@ -93,6 +94,7 @@ export class OperatorChain {
       keyGroups: this.options.keyGroups,
       maxParallelism: this.options.maxParallelism,
       ...(restored && states ? { restored: { checkpointId: restored.checkpointId, states, parallelism: restored.parallelism } } : {}),
+      ...(restored?.finished ? { finished: true } : {}),
       async createKeyedState() {
         const backend = createKeyedState({ operatorId: spec.id })
         if (states) await backend.restore(states)

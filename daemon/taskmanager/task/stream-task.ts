@@ -62,6 +62,10 @@ export class StreamTask {
   get isAlive(): boolean {
     return this.#state === 'DEPLOYING' || this.#state === 'INITIALIZING' || this.#state === 'RUNNING'
   }
+  /** In the checkpoint that it is restored from: all that its operators emit at the end has been emitted. */
+  get #hadFinished(): boolean {
+    return this.spec.task.descriptor.restore?.finished === true
+  }
   get #checkpointing(): boolean {
     return this.spec.config['execution.checkpointing.interval'] > 0
   }
@@ -90,6 +94,7 @@ export class StreamTask {
       target: { jobId: this.spec.job.jobGraph.jobId, attemptId: this.attemptId, subtaskIndex, chunks },
       monotonicMs: () => clock.monotonicMs(),
       now: () => clock.now(),
+      finished: this.#hadFinished,
       post,
       isAlive: () => this.isAlive,
     })
@@ -346,7 +351,8 @@ export class StreamTask {
     if (this.#input !== 'open') return
     this.#input = 'ending'
     this.#suspended++
-    const ended = drain ? this.#io!.chain.finish() : Promise.resolve()
+    if (drain && this.#hadFinished) this.#outputs.broadcast({ kind: 'watermark', timestamp: Infinity })
+    const ended = drain && !this.#hadFinished ? this.#io!.chain.finish() : Promise.resolve()
     ended.then(
       () => {
         if (!this.isAlive) return

@@ -19,6 +19,8 @@ export interface CheckpointerOptions {
   readonly monotonicMs: () => number
   readonly now: () => number
   readonly post: (message: FromSlotWorker) => void
+  /** It had FINISHED when it was restored: it still has. */
+  readonly finished: boolean
   /** False once the task has ended: nothing is reported any more. */
   readonly isAlive: () => boolean
 }
@@ -88,7 +90,7 @@ export class SubtaskCheckpointer {
     results: readonly { operatorId: string; result: Promise<OperatorSnapshotResult> }[],
     measured: { checkpointStartDelayMs: number; alignmentDurationMs: number; syncDurationMs: number },
   ): Promise<void> {
-    const { target, post, monotonicMs } = this.options
+    const { target, post, monotonicMs, finished } = this.options
     const { checkpointId } = barrier
     const lastCheckpointCompleted = this.lastCompleted
     const started = monotonicMs()
@@ -107,7 +109,7 @@ export class SubtaskCheckpointer {
         kind: 'checkpoint-acknowledged',
         attemptId: target.attemptId,
         checkpointId,
-        snapshot: { subtaskIndex: target.subtaskIndex, finished: false, operators },
+        snapshot: { subtaskIndex: target.subtaskIndex, finished, operators: finished ? {} : operators },
         metrics: { ...measured, asyncDurationMs: monotonicMs() - started, checkpointedBytes, stateBytes, unaligned: false },
         lastCheckpointCompleted,
       })

@@ -1,8 +1,10 @@
 /**
  * The workload of the fault tests: RECORDS numbers at a limited rate, counted by key, each count written exactly once to OUTPUT. The
  * right output is known without running it: key k has the lines 'k 1' … 'k n', each once.
- * usage: numbered-counts RECORDS KEYS RATE OUTPUT
+ * With STAMPS, the time of each record is appended to the files STAMPS.<subtask>, at once and whatever becomes of the record.
+ * usage: numbered-counts RECORDS KEYS RATE OUTPUT [STAMPS]
  */
+import { closeSync, openSync, writeSync } from 'node:fs'
 import {
   type Collector,
   fileSink,
@@ -10,17 +12,26 @@ import {
   generatorSource,
   type KeyedContext,
   KeyedProcessFunction,
+  type RuntimeContext,
   StreamExecutionEnvironment,
   valueState,
 } from 'flott'
 
-const [records, keys, rate, output = ''] = process.argv.slice(2)
+const [records, keys, rate, output = '', stamps] = process.argv.slice(2)
 const keyCount = Number(keys)
 
 const count = valueState('count', { initial: 0 })
 class Count extends KeyedProcessFunction<number, { key: number }, string> {
   readonly #count = this.getState(count)
+  #stamps = -1
+  override open({ taskInfo }: RuntimeContext) {
+    if (stamps !== undefined) this.#stamps = openSync(`${stamps}.${taskInfo.indexOfThisSubtask}`, 'a')
+  }
+  override close() {
+    if (this.#stamps >= 0) closeSync(this.#stamps)
+  }
   processElement(record: { key: number }, _ctx: KeyedContext<number>, out: Collector<string>) {
+    if (this.#stamps >= 0) writeSync(this.#stamps, `${Date.now()}\n`)
     out.collect(`${record.key} ${++this.#count.value}`)
   }
 }

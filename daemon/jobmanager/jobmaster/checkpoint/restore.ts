@@ -23,8 +23,10 @@ export function restoreOf(
     const needed = parallelism === vertex.parallelism ? own(states) : redistribute(states)
     if (needed.length > 0) operators[operatorId] = needed
   }
-  if (Object.keys(operators).length === 0) return undefined
-  return { checkpointId: manifest.checkpointId, operators, parallelism: vertex.parallelism }
+  const finished = parallelism === vertex.parallelism && vertex.subtasks.find((subtask) => subtask.subtaskIndex === subtaskIndex)?.finished
+  if (Object.keys(operators).length === 0 && !finished) return undefined
+  const restore = { checkpointId: manifest.checkpointId, operators, parallelism: vertex.parallelism }
+  return finished ? { ...restore, finished } : restore
 
   function own(states: readonly SubtaskState[]): readonly SubtaskState[] {
     return states.flatMap((s) => (s.subtaskIndex === subtaskIndex ? [s] : s.union ? [{ ...s, keyed: [] }] : []))

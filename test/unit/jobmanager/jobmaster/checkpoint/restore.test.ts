@@ -45,3 +45,13 @@ test('operator state goes to all, for the operator to share out', (t) => {
   const manifest = manifestOf([{ ...state(0, 0, 64), inline: new Uint8Array(1) }, state(1, 64, 128)])
   t.deepEqual(sources(manifest, 2, 3), ['0:0', '1:1'])
 })
+
+test('a subtask that had FINISHED is told so, at the same parallelism', (t) => {
+  const manifest = manifestOf([state(0, 0, 64), state(1, 64, 128)])
+  const [vertex] = manifest.vertices
+  const subtasks = [vertex!.subtasks[0]!, { subtaskIndex: 1, finished: true, operators: {} }]
+  const finished = { ...manifest, vertices: [{ ...vertex!, subtasks }] }
+  t.deepEqual(restoreOf(finished, 'v', 1, 2), { checkpointId: 3, operators: {}, parallelism: 2, finished: true })
+  t.is(restoreOf(finished, 'v', 0, 2)?.finished, undefined)
+  t.is(restoreOf(finished, 'v', 1, 3)?.finished, undefined)
+})
