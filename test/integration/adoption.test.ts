@@ -23,7 +23,9 @@ const GAP_MS = 300
 async function attemptsOf(cluster: ProcessCluster, jobId: string): Promise<string[]> {
   const { vertices } = await cluster.job(jobId)
   const details = await Promise.all(vertices.map(({ id }) => cluster.rest<VertexDetailsResponse>(`/jobs/${jobId}/vertices/${id}`)))
-  return details.flatMap(({ name, subtasks }) => subtasks.map(({ subtask, attempt, endpoint }) => `${name} ${subtask} #${attempt} on ${endpoint}`))
+  return details.flatMap(({ name, subtasks }) =>
+    subtasks.map(({ subtask, attempt, endpoint }) => `${name} ${subtask} #${attempt} on ${endpoint}`),
+  )
 }
 
 /** The longest time without a record of a subtask, before and after a moment. */

@@ -5,7 +5,6 @@
 import { type Clock, sleep, type Timer } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
 import { deserializeError, FlottError, isFlottError, type SerializedError } from '#core/errors.js'
-import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import type { JobDetails, JobOverview } from '#protocol/gateways/dispatcher-gateway.js'
@@ -47,8 +46,7 @@ import { Deployer } from './scheduler/deployer.js'
 import { isEnding, isGloballyTerminal } from './scheduler/job-status.js'
 import { restartStateOf } from './scheduler/restart-strategy.js'
 import { Scheduler, type SchedulerPort } from './scheduler/scheduler.js'
-import { SlotPool } from './slotpool/slot-pool.js'
-import type { SharedSlot } from './slotpool/slot-sharing.js'
+import { JobSlots } from './slotpool/job-slots.js'
 import { Takeover } from './takeover.js'
 
 const ROOM_CHECK_MS = 100
@@ -81,14 +79,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   readonly #graph: ExecutionGraph
   readonly #scheduler: Scheduler
   readonly #deployer: Deployer
-  readonly #pool = new SlotPool()
+  readonly #slots: JobSlots
   readonly #checkpoints: CheckpointCoordinatorApi
   readonly #sources: SourceCoordinatorsApi
   readonly #takeover: Takeover
   readonly #history: JobHistory
   readonly #ending = new AbortController()
   #disconnect: (() => void) | undefined
-  #slotTimer: Timer | undefined
   #closed = false
   #coordinatorsClosed = false
   /** The last status before a terminal one that is not durable yet. */
@@ -113,7 +110,9 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     const { checkpoints, sources } = options.createCoordinators(this, settings, sender.send)
     this.#checkpoints = checkpoints
     this.#sources = sources
-    const slotOf = (vertex: ExecutionVertex) => this.#pool.slotOf(vertex.sharedSlot.key)
+    this.#slots = new JobSlots(this, options.slots, settings.slotRequestTimeoutMs, (cause) => this.#scheduler.slotsMissing(cause))
+    const { pool } = this.#slots
+    const slotOf = (vertex: ExecutionVertex) => pool.slotOf(vertex.sharedSlot.key)
     this.#deployer = new Deployer({ context: this, graph: this.#graph, scheduler: this.#scheduler, checkpoints, sources, slotOf })
     this.#takeover = new Takeover({
       context: this,
@@ -121,7 +120,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       scheduler: this.#scheduler,
       deployer: this.#deployer,
       checkpoints,
-      pool: this.#pool,
+      pool,
       timeoutMs: settings.taskManagerTimeoutMs,
     })
     this.#history = new JobHistory(this, () => {
@@ -237,15 +236,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
 
   slotsGranted(slots: readonly GrantedSlot[]): void {
     this.run(() => {
-      const unwanted = slots.filter((slot) => !this.#pool.offer(slot)).map((slot) => slot.allocationId)
-      if (unwanted.length > 0) this.options.slots.releaseSlots(unwanted, 'the job needs it no more')
-      this.#armSlotTimer()
+      this.#slots.granted(slots)
       this.#scheduler.slotsChanged()
     })
   }
   slotLost(allocationId: string, cause: string): void {
     this.run(() => {
-      this.#pool.lose(allocationId)
+      this.#slots.pool.lose(allocationId)
       const error = new FlottError('TASK_LOST', `slot ${allocationId} is lost: ${cause}`)
       this.#tasksLost((slot) => slot.allocationId === allocationId, error)
       this.#scheduler.slotsLost(error)
@@ -258,11 +255,11 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       this.#takeover.registered(info, attempts, slots)
       this.#cancelUnrecorded(taskManagerId, attempts)
     })
-    return new Set(this.#pool.heldOn(taskManagerId).map((slot) => slot.allocationId))
+    return new Set(this.#slots.pool.heldOn(taskManagerId).map((slot) => slot.allocationId))
   }
   taskManagerLost(taskManagerId: string, cause: Error): void {
     this.run(() => {
-      for (const { allocationId } of this.#pool.heldOn(taskManagerId)) this.#pool.lose(allocationId)
+      for (const { allocationId } of this.#slots.pool.heldOn(taskManagerId)) this.#slots.pool.lose(allocationId)
       this.#takeover.taskManagerLost(taskManagerId, cause.message)
       this.#tasksLost((slot) => slot.taskManagerId === taskManagerId, cause)
       this.#scheduler.slotsLost(cause)
@@ -319,8 +316,8 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       now: () => this.clock.now(),
       random: () => this.random.next(),
       after: (delayMs, fire) => void this.#timer(delayMs, fire),
-      acquireSlots: (slots) => this.#acquire(slots),
-      holdsSlots: (slots) => this.#pool.holdsAll(slots),
+      acquireSlots: (slots) => this.#slots.acquire(slots),
+      holdsSlots: (slots) => this.#slots.pool.holdsAll(slots),
       recordDeployment: (region, run) => this.#deployer.record(region, run),
       submitTasks: (tasks) => this.#deployer.submit(tasks),
       cancelTasks: (tasks) => this.#deployer.cancel(tasks),
@@ -337,27 +334,6 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
         this.#end(status, failure).catch((error: unknown) => this.logger.error('the job could not be ended', { error }))
       },
     }
-  }
-
-  #acquire(slots: readonly SharedSlot[]): void {
-    const requests = this.#pool.acquire(slots, () => randomId(this.random))
-    if (requests.length === 0) return
-    this.options.slots.requestSlots(this.jobGraph.jobId, requests)
-    this.#armSlotTimer()
-  }
-  #armSlotTimer(): void {
-    this.#slotTimer?.cancel()
-    this.#slotTimer = undefined
-    if (this.#pool.requestedCount === 0) return
-    const { slotRequestTimeoutMs } = this.options.settings
-    this.#slotTimer = this.#timer(slotRequestTimeoutMs, () => {
-      const why = this.options.slots.waitingFor(this.jobGraph.jobId) ?? 'TaskManagers did not confirm the slots'
-      this.#pool.withdrawRequests()
-      this.options.slots.withdrawRequests(this.jobGraph.jobId)
-      this.#scheduler.slotsMissing(
-        new FlottError('NO_RESOURCE_AVAILABLE', `${why}; waited ${slotRequestTimeoutMs} ms (slot.request.timeout)`),
-      )
-    })
   }
 
   /** The end: results first, then the one step of the fact, then the slots, then whoever asks. */
@@ -401,7 +377,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   #described() {
     const { status } = this.#scheduler
     if (!isGloballyTerminal(status) || this.#durable) this.#shownStatus = status
-    const waitingFor = this.#takeover.waitsFor ?? this.options.slots.waitingFor(this.jobGraph.jobId)
+    const waitingFor = this.#takeover.waitsFor ?? this.#slots.waitingFor
     const { fact } = this
     return {
       fact,
@@ -428,7 +404,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     return { accepted: true }
   }
   #stopTimers(): void {
-    this.#slotTimer?.cancel()
+    this.#slots.stop()
     this.#takeover.stop()
     this.#history.stop()
   }

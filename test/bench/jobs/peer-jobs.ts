@@ -103,7 +103,10 @@ switch (job) {
     break
   case 'probe':
     env
-      .fromSource(generatorSource((i) => i, { count: records, ratePerSecond: 200 }), 'numbers')
+      .fromSource(
+        generatorSource((i) => i, { count: records, ratePerSecond: 200 }),
+        'numbers',
+      )
       .keyBy((i) => i & 15)
       .process(new Stamp(last))
       .sinkTo(discardSink())
