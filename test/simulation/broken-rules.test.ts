@@ -12,7 +12,7 @@ const FOUND: Readonly<Record<BrokenRule, { readonly says: RegExp; readonly count
 }
 
 for (const rule of Object.keys(BROKEN_RULES) as BrokenRule[])
-  test(`found: ${BROKEN_RULES[rule]}`, async (t) => {
+  test.serial(`found: ${BROKEN_RULES[rule]}`, async (t) => {
     const { says, count, ...options } = FOUND[rule]
     for (let seed = 1; seed <= count; seed++) {
       const { problem } = await simulate({ ...options, seed, broken: [rule] })

@@ -26,7 +26,7 @@ async function running(seed: number, shape: Shape = SHAPES.keyedSum) {
   return { cluster, output, end: () => cluster.clock.runUntil(finished, { withinMs: 60_000 }) }
 }
 
-test('a job without faults: every record counted and committed, no restart', async (t) => {
+test.serial('a job without faults: every record counted and committed, no restart', async (t) => {
   const { cluster, output, end } = await running(1)
   await end()
   t.deepEqual([...output.lines].sort(), [...SHAPES.keyedSum.expected(WORKLOAD)].sort())
@@ -34,7 +34,7 @@ test('a job without faults: every record counted and committed, no restart', asy
   t.deepEqual(cluster.invariants.problems, [])
 })
 
-test('a crash of the leader restarts no job: its tasks are adopted', async (t) => {
+test.serial('a crash of the leader restarts no job: its tasks are adopted', async (t) => {
   for (let seed = 1; seed <= 10; seed++) {
     const { cluster, output, end } = await running(seed)
     await cluster.clock.advance(between(cluster.random, 500, 3_000)) // The standby has joined by then.
@@ -49,7 +49,7 @@ test('a crash of the leader restarts no job: its tasks are adopted', async (t) =
   }
 })
 
-test('every process is killed when a part of the job has finished: that part ends again, and the job with it', async (t) => {
+test.serial('every process is killed when a part of the job has finished: that part ends again, and the job with it', async (t) => {
   const { cluster, output, end } = await running(1, SHAPES.twoRegions)
   await cluster.clock.advance(3_000) // The short pipeline takes 1.3 s; two checkpoints later nothing of it is left.
   for (const name of cluster.names) cluster.crash(name, false)

@@ -3,6 +3,6 @@ import { REGRESSIONS } from './regressions.js'
 import { simulate } from './simulation.js'
 
 for (const { found, ...options } of REGRESSIONS)
-  test(`seed ${options.seed}: ${found}`, async (t) => {
+  test.serial(`seed ${options.seed}: ${found}`, async (t) => {
     t.is((await simulate(options)).problem, undefined)
   })

@@ -5,4 +5,10 @@ export const REGRESSIONS: readonly (SimulationOptions & { readonly found: string
   { seed: 1, steps: 0, found: 'attempts of two jobs of one program had the same ids: on one TaskManager they fenced each other' },
   { seed: 4, found: 'a manifest that nobody needs any more counted as alive: garbage was never collected once it was gone' },
   { seed: 36, found: 'a blob was not sent again to a standby that left the in-sync set and joined anew: the put never ended' },
+  {
+    seed: 10063,
+    steps: 12,
+    found: 'a source that had finished before a restored checkpoint waited for ever to be told that it has no splits',
+  },
+  { seed: 10134, steps: 12, found: 'the same, after user code had thrown' },
 ]

@@ -24,7 +24,7 @@ export interface SimulationResult {
 }
 
 /** On average; the jobs run as long as there are faults, more or less. */
-const MS_A_FAULT = 900
+const MS_A_FAULT = 700
 /** After the last fault has ended, all jobs end within this time. */
 const LIVENESS_MS = 120_000
 
@@ -58,7 +58,7 @@ class Simulation {
       'restart-strategy.fixed-delay.attempts': '1000000',
       'restart-strategy.fixed-delay.delay': '200 ms',
     }
-    this.#steps = options.steps ?? 1 + (seed % 6)
+    this.#steps = options.steps ?? 1 + (seed % 4)
     this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach: 2, settings, broken })
   }
 
@@ -95,7 +95,7 @@ class Simulation {
     for (const [i, kind] of kinds.entries()) {
       const parallelism = several ? 1 : 2
       const ratePerSecond = between(random, 10, 40)
-      const records = Math.round((ratePerSecond * between(random, 1_000, 2_000 + this.#steps * MS_A_FAULT)) / 1_000)
+      const records = Math.round((ratePerSecond * between(random, 500, 1_500 + this.#steps * MS_A_FAULT)) / 1_000)
       const workload: Workload = { name: `${kind} ${i + 1}`, records, ratePerSecond, parallelism }
       const jobId = (i + 1).toString(16).padStart(32, '0')
       const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants)
