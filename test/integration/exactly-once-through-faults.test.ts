@@ -16,8 +16,9 @@ const SESSION_TIMEOUT_MS = 2_000
 const KEYS = 50
 const RATE = 1_000
 
-async function startCluster(zookeeper: ZooKeeperServer): Promise<ProcessCluster> {
+async function startCluster(zookeeper: ZooKeeperServer, supervised = false): Promise<ProcessCluster> {
   return ProcessCluster.start({
+    supervised,
     jobManagers: 2,
     taskManagers: 2,
     slots: 2,
@@ -61,6 +62,15 @@ for (const fault of FAULTS)
     t.teardown(() => cluster.stop())
     t.deepEqual(await runThrough([fault], 1, { cluster, zookeeper }), NO_MISTAKES, cluster.logs())
   })
+
+test.serial('exactly once through kill-leader, where a supervisor hands leadership over at once', async (t) => {
+  t.timeout(180_000)
+  const zookeeper = await ZooKeeperServer.start()
+  t.teardown(() => zookeeper.remove())
+  const cluster = await startCluster(zookeeper, true)
+  t.teardown(() => cluster.stop())
+  t.deepEqual(await runThrough(['kill-leader', 'kill-leader'], 2, { cluster, zookeeper }), NO_MISTAKES, cluster.logs())
+})
 
 test.serial('exactly once through all of them, in 20 orders', async (t) => {
   t.timeout(900_000)
