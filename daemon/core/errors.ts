@@ -246,3 +246,10 @@ export function deserializeError(data: SerializedError): Error {
 export function isFlottError(error: unknown, ...codes: readonly ErrorCode[]): error is FlottError {
   return error instanceof FlottError && (codes.length === 0 || codes.includes(error.code))
 }
+
+/** True when it, or what caused it, is that a disk did not take what was to be stored, or too few did: no fault of whoever wanted to. */
+export function isStorageTrouble(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++)
+    if (isFlottError(at, 'STORAGE_FULL', 'STORAGE_FAILED', 'REPLICATION_FAILED')) return true
+  return false
+}

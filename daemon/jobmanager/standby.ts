@@ -10,6 +10,7 @@ import type { RpcConnection, RpcNetwork } from '#rpc/rpc.js'
 import type { ReplicaEndpoint } from './replication/replica.js'
 
 const RETRY_MS = 500
+const BINDING_MS = 50
 /** How often a member asks whether it still is one; a leader that dropped it while it was slow takes it back. */
 const CHECK_MS = 5_000
 
@@ -17,7 +18,7 @@ export interface StandbyOptions {
   readonly self: Replica
   readonly replica: ReplicaEndpoint
   /** NOT_LEADER where this disk has acknowledged a higher epoch. */
-  readonly disk: { persistEpoch(epoch: Epoch): Promise<void> }
+  readonly disk: { readonly clusterUuid: string | undefined; persistEpoch(epoch: Epoch): Promise<void> }
   readonly network: RpcNetwork
   readonly retrieval: LeaderRetrieval
   readonly clock: Clock
@@ -73,6 +74,10 @@ export class Standby implements Service {
     const { signal } = ending
     while (!signal.aborted) {
       try {
+        if (disk.clusterUuid === undefined) {
+          await sleep(clock, BINDING_MS, signal) // The candidacy binds a new disk to the cluster; blobs of no cluster would be refused.
+          continue
+        }
         if (!following.connection || following.connection.closed.aborted)
           following.connection = await network.dial(leader.rpcAddress, { signal })
         const gateway = following.connection.gateway(replicationGateway, { epoch: () => leader.epoch })

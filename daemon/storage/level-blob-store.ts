@@ -29,6 +29,8 @@ export class LevelBlobStore implements BlobStore {
   #nextSerial = 1n
   /** Writers and deleters of one name take turns. */
   readonly #turns = new Map<string, Promise<unknown>>()
+  /** What failed writes have left; their disk did not take the removal either. */
+  readonly #left = new Map<bigint, string>()
 
   constructor(private readonly db: LevelDatabase) {}
 
@@ -45,6 +47,7 @@ export class LevelBlobStore implements BlobStore {
   put(name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<BlobInfo> {
     return this.#inTurn(name, async () => {
       const existing = await this.#value(name)
+      if (existing) this.#left.delete(existing.serial) // Whole, though its write was reported as failed.
       return existing ? this.#compare(name, existing, content) : this.#write(name, content)
     })
   }
@@ -56,11 +59,32 @@ export class LevelBlobStore implements BlobStore {
       if (content instanceof Uint8Array) await writer.add(content)
       else for await (const piece of content) await writer.add(piece)
       const { bytes, crc32 } = await writer.finish(name)
+      void this.#dropLeft()
       return { name, bytes, crc32 }
     } catch (error) {
-      await this.#dropBlocks(serial).catch(() => {}) // The next open tries again; the first error is the one to tell.
+      this.#left.set(serial, name)
+      await this.#drop(serial, name).catch(() => {}) // Later puts try again; the first error is the one to tell.
       throw writer.failed ? storageError(error, `put of ${name}`) : error
     }
+  }
+
+  async #dropLeft(): Promise<void> {
+    try {
+      for (const [serial, name] of [...this.#left]) await this.#inTurn(name, () => this.#drop(serial, name))
+    } catch {} // The next put tries again.
+  }
+  /** In the name's turn. A write that failed may be on disk all the same: then the name goes before the blocks. */
+  async #drop(serial: bigint, name: string): Promise<void> {
+    if (!this.#left.has(serial)) return
+    if ((await this.#value(name))?.serial === serial) await this.db.batch(this.#unnaming(name, serial), SYNC)
+    await this.#dropBlocks(serial)
+    this.#left.delete(serial)
+  }
+  #unnaming(name: string, serial: bigint): LevelOperation[] {
+    return [
+      { type: 'del', key: encodeBlobKey(name) },
+      { type: 'put', key: encodeLooseKey(serial), value: Buffer.alloc(0) },
+    ]
   }
 
   async #compare(name: string, existing: BlobValue, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<BlobInfo> {
@@ -124,11 +148,7 @@ export class LevelBlobStore implements BlobStore {
     const value = await this.#value(name)
     if (!value) return
     try {
-      const unname: LevelOperation[] = [
-        { type: 'del', key: encodeBlobKey(name) },
-        { type: 'put', key: encodeLooseKey(value.serial), value: Buffer.alloc(0) },
-      ]
-      await this.db.batch(unname, SYNC)
+      await this.db.batch(this.#unnaming(name, value.serial), SYNC)
       await this.#dropBlocks(value.serial)
     } catch (error) {
       throw storageError(error, `delete of ${name}`)

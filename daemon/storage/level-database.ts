@@ -1,5 +1,8 @@
+import { readdir, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Level } from 'level'
 import { type ErrorCode, FlottError, isFlottError } from '#core/errors.js'
+import { ReopeningLevel } from './reopening-level.js'
 
 /**
  * The one Level of a process, with binary keys and values. Which one is behind it is decided where it is opened: LevelDB on disk, or
@@ -38,11 +41,19 @@ export function claimDirectory(directory: string): { release(): void } {
 
 /** LevelDB in `directory`. Compression costs more than it saves on state, and small write buffers halve the throughput (260 against 135 MB/s). */
 export function levelOnDisk(directory: string): LevelDatabase {
-  return new Level<Buffer, Buffer>(directory, {
-    ...BINARY,
-    compression: false,
-    writeBufferSize: 64 * 1024 * 1024,
-  }) as unknown as LevelDatabase
+  const options = { ...BINARY, compression: false, writeBufferSize: 64 * 1024 * 1024 }
+  const db = new Level<Buffer, Buffer>(directory, options) as unknown as LevelDatabase
+  return new ReopeningLevel(db, () => hasRoomToOpen(directory))
+}
+
+const ROOM_BYTES = 1024 * 1024
+
+/** At an open LevelDB writes what its log holds into a table, and a new manifest. */
+async function hasRoomToOpen(directory: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(directory)
+  const logs = (await readdir(directory)).filter((name) => name.endsWith('.log'))
+  const sizes = await Promise.all(logs.map(async (name) => (await stat(join(directory, name))).size))
+  return bavail * bsize >= ROOM_BYTES + sizes.reduce((sum, size) => sum + size, 0)
 }
 
 interface LevelError {

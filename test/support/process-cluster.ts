@@ -148,6 +148,8 @@ export interface ProcessClusterOptions {
   readonly supervised?: boolean
   /** Over the defaults, for all daemons and the CLI. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Of one JobManager, over `settings`; for instance a data directory on another disk. */
+  readonly jobManagerSettings?: (index: number) => Readonly<Record<string, string>>
   /** Of Node, for the TaskManagers: to profile them. */
   readonly taskManagerFlags?: readonly string[]
 }
@@ -177,7 +179,11 @@ export class ProcessCluster {
       return new Daemon(kind, name, join(directory, name), confDir, settings, supervised, flags)
     }
     this.jobManagers = Array.from({ length: options.jobManagers }, (_, i) =>
-      daemon('jobmanager', i, { 'jobmanager.resource-id': `jm-${i}`, 'jobmanager.data.dir': join(directory, `jobmanager-${i}`, 'data') }),
+      daemon('jobmanager', i, {
+        'jobmanager.resource-id': `jm-${i}`,
+        'jobmanager.data.dir': join(directory, `jobmanager-${i}`, 'data'),
+        ...options.jobManagerSettings?.(i),
+      }),
     )
     this.taskManagers = Array.from({ length: options.taskManagers }, (_, i) =>
       daemon('taskmanager', i, { 'taskmanager.resource-id': `tm-${i}`, 'io.tmp.dirs': join(directory, `taskmanager-${i}`, 'tmp') }),

@@ -239,7 +239,7 @@ test('a failed deployment is a failure like any other', async (t) => {
   const tm = await plane.taskManager('tm', 2)
   let failures = 1
   plane.blobs.beforePut = (name) => {
-    if (name.startsWith('deployment/') && failures-- > 0) throw new FlottError('REPLICATION_FAILED', 'too few')
+    if (name.startsWith('deployment/') && failures-- > 0) throw new FlottError('INTERNAL', 'too few')
   }
   await plane.dispatcher.submitJob({ jobGraph: connected(RESTARTING) })
   await plane.clock.advance(5_000)
@@ -281,4 +281,19 @@ test('a slot lost while its job still waits for another region is asked for agai
   const second = await plane.taskManager('tm2', 2)
   await plane.clock.advance(1_000)
   t.is(second.running().length, 2)
+})
+
+test('a full disk holds a deployment up, and costs no restart', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  plane.blobs.beforePut = (name) => {
+    if (name.startsWith('deployment/')) throw new FlottError('STORAGE_FULL', 'the disk is full')
+  }
+  await plane.dispatcher.submitJob({ jobGraph: connected({ 'restart-strategy.type': 'none' }) })
+  await plane.clock.advance(10_000)
+  t.is(tm.deployments.length, 0)
+  plane.blobs.beforePut = () => {}
+  await plane.until(jobId, 'RUNNING')
+  t.is((await plane.dispatcher.describeJob({ jobId })).restarts, 0)
 })

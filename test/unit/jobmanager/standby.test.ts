@@ -21,10 +21,11 @@ async function world() {
   const facts = memoryFactStore()
   const retrieval = new FixedLeaderRetrieval()
   const logger = silentLogger
-  const jobManager = async (name: string) => {
+  const jobManager = async (name: string, cluster: string | undefined = undefined) => {
     const db = new MemoryLevel<Buffer, Buffer>(BINARY) as unknown as LevelDatabase
     await db.open()
     const disk = await overLevel(db, () => `disk of ${name}`)
+    if (cluster !== undefined) await disk.bindCluster(cluster)
     const self = { jobManagerId: name, diskId: disk.diskId, address: `${name}:1` }
     const process = network.process(self.address)
     const transfer = process.blobTransfer()
@@ -72,7 +73,7 @@ async function world() {
 test('a standby joins, has what the leader stores, and leaves before it stops', async (t) => {
   const { clock, leading, info, retrieval, jobManager, members, until } = await world()
   await leading.blobs.put('graph/before', Buffer.from('before'))
-  const second = await jobManager('second')
+  const second = await jobManager('second', 'uuid')
   await second.standby.start()
   retrieval.set(info)
   await until(['first', 'second'])
@@ -94,7 +95,7 @@ test('a standby joins, has what the leader stores, and leaves before it stops', 
 
 test('a standby that was lost leaves the set with the next blob, and comes back', async (t) => {
   const { clock, network, leading, info, retrieval, jobManager, until } = await world()
-  const second = await jobManager('second')
+  const second = await jobManager('second', 'uuid')
   await second.standby.start()
   retrieval.set(info)
   await until(['first', 'second'])
@@ -130,4 +131,17 @@ test('a disk outside of the set does not lead', async (t) => {
   const { jobManager, reign } = await world()
   const second = await jobManager('second')
   await t.throwsAsync(second.storage.lead(reign), { code: 'NOT_IN_SYNC' })
+})
+
+test('a new disk fetches nothing before it belongs to the cluster', async (t) => {
+  const { clock, leading, info, retrieval, jobManager, members, until } = await world()
+  await leading.blobs.put('graph/x', Buffer.from('x'))
+  const second = await jobManager('second')
+  await second.standby.start()
+  retrieval.set(info)
+  await clock.advance(5_000)
+  t.deepEqual(await members(), ['first'])
+  t.true(await second.disk.isEmpty())
+  await second.disk.bindCluster('uuid')
+  await until(['first', 'second'])
 })

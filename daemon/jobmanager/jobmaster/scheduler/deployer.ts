@@ -4,7 +4,8 @@
  * record holds what the one before it left untouched.
  */
 import { createHash } from 'node:crypto'
-import { FlottError, isFlottError, serializeError } from '#core/errors.js'
+import { sleep } from '#core/clock.js'
+import { FlottError, isFlottError, isStorageTrouble, serializeError } from '#core/errors.js'
 import { attemptIdOf } from '#core/ids.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
@@ -95,7 +96,7 @@ export class Deployer {
     const record = this.#makeRecord(attempts, restored)
     const bytes = Buffer.from(JSON.stringify(record))
     const name = `deployment/${record.jobId}/${record.deploymentNumber}-${createHash('sha256').update(bytes).digest('hex')}`
-    await context.blobs.put(name, bytes)
+    if (!(await this.#store(name, bytes, wanted))) return
     const before = context.fact.deployment
     await context.updateFact((fact) => (wanted() ? this.#deployed(fact, name, record) : fact))
     const unnamed = context.fact.deployment === name ? before : name
@@ -107,6 +108,22 @@ export class Deployer {
       this.#restored = restored
       scheduler.deploymentRecorded(region, run, attempts)
     })
+  }
+
+  /** A full disk is no failure of the job's, and no restart of the job makes room: it waits. False when it is not wanted any more. */
+  async #store(name: string, bytes: Uint8Array, wanted: () => boolean): Promise<boolean> {
+    const { context } = this.options
+    for (;;) {
+      try {
+        await context.blobs.put(name, bytes)
+        return true
+      } catch (error) {
+        if (!isStorageTrouble(error)) throw error
+        if (!wanted()) return false
+        context.logger.warn('the deployment can not be stored yet', { error })
+        await sleep(context.clock, RETRY_MS, context.signal)
+      }
+    }
   }
 
   /** Numbered one above all attempts that any record ever named, so that a number never comes back. */

@@ -1,4 +1,5 @@
 import test from 'ava'
+import { FlottError } from '#core/errors.js'
 import { DEFAULT_CHECKPOINT_SETTINGS } from '#jobmanager/jobmaster/checkpoint/checkpoint-settings.js'
 import {
   type CheckpointEffect,
@@ -41,7 +42,7 @@ function ackOf(attemptId: string, checkpointId: number): CheckpointAcknowledgeme
 }
 const START: CheckpointEvent = { kind: 'start', now: 0, targets: [SOURCE] }
 const RESERVED: CheckpointEvent = { kind: 'ids-reserved', upTo: RESERVED_IDS }
-const SNAPSHOTTED: CheckpointEvent = { kind: 'sources-snapshotted', checkpointId: 1, coordinators: {} }
+const SNAPSHOTTED = { kind: 'sources-snapshotted', checkpointId: 1, coordinators: {} } as const satisfies CheckpointEvent
 const STORED: CheckpointEvent = { kind: 'manifest-stored', checkpointId: 1 }
 
 function run(events: readonly CheckpointEvent[], from = initialCheckpointState(settings, 0)) {
@@ -192,3 +193,17 @@ test('ids begin above the reserved ones', (t) => {
 function kinds({ effects }: { effects: readonly CheckpointEffect[] }): readonly string[] {
   return effects.map((effect) => effect.kind)
 }
+
+test('a disk that is full or fails fails no job, however often; the failures before it still count', (t) => {
+  const full = new FlottError('CHECKPOINT_FAILED', 'declined', { cause: new FlottError('STORAGE_FULL', 'the disk is full') })
+  const declined = (of: Error): CheckpointEvent => ({ kind: 'declined', attemptId: SINK, checkpointId: 1, cause: of, now: 1_500 })
+  const tolerant = initialCheckpointState({ ...settings, tolerableFailures: 1 }, 0)
+  const { state, effects } = run([...history.collecting, declined(full)], tolerant)
+  t.deepEqual(effects.map(describeEffect), ['cancel-expiry', 'aborted', 'schedule-trigger 500'])
+  t.is(state.consecutiveFailures, 0)
+  const once = run([...history.collecting, declined(cause)], tolerant).state
+  const storing: readonly CheckpointEvent[] = [due(2_000), { ...SNAPSHOTTED, checkpointId: 2 }, ack(SOURCE, 2), ack(SINK, 2)]
+  const failed = (of: Error): CheckpointEvent => ({ kind: 'store-failed', checkpointId: 2, cause: of, now: 2_500 })
+  t.is(run([...storing, failed(new FlottError('REPLICATION_FAILED', 'too few'))], once).state.consecutiveFailures, 1)
+  t.is(run([...storing, failed(cause)], once).effects.at(-1)?.kind, 'fail-job')
+})
