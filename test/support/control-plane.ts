@@ -54,6 +54,8 @@ export interface CoordinatorLog {
   context: JobMasterContext | undefined
   /** Awaited before the sources have started. */
   beforeSources: () => Promise<void>
+  /** Awaited before the sources are closed. */
+  beforeClosed: () => Promise<void>
 }
 
 export class ControlPlane {
@@ -61,7 +63,13 @@ export class ControlPlane {
   readonly network = new LoopbackNetwork(this.clock)
   readonly facts = new MemoryFacts()
   readonly blobs = new MemoryBlobs()
-  readonly coordinators: CoordinatorLog = { calls: [], restorePoint: undefined, context: undefined, beforeSources: async () => {} }
+  readonly coordinators: CoordinatorLog = {
+    calls: [],
+    restorePoint: undefined,
+    context: undefined,
+    beforeSources: async () => {},
+    beforeClosed: async () => {},
+  }
   reign!: FakeReign
   jobManager!: JobManager
   #process: LoopbackProcess | undefined
@@ -166,7 +174,7 @@ export class ControlPlane {
       notifyCheckpointComplete: () => {},
       mergeAccumulators: async () => ({}),
       resumeAssignments: () => log('resumeAssignments'),
-      close: async () => {},
+      close: () => coordinators.beforeClosed(),
     }
     return { checkpoints, sources }
   }

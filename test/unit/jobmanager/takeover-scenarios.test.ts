@@ -130,3 +130,21 @@ test('a write whose outcome is unknown is settled before the next', async (t) =>
   t.is(tm.running().length, 4)
   t.is(plane.facts.jobs.get(jobId)!.value.attemptNumber, 0)
 })
+
+test('a leader that stops gives its leadership up, though a thread of its sources does not end', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  let end = () => {}
+  plane.coordinators.beforeClosed = () =>
+    new Promise<void>((resolve) => {
+      end = resolve
+    })
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  const stopped = plane.jobManager.stop()
+  await plane.clock.advance(100)
+  t.false(plane.reign.signal.aborted)
+  await plane.clock.advance(100)
+  t.true(plane.reign.signal.aborted)
+  end()
+  await stopped
+})
