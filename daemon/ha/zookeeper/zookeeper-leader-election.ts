@@ -77,6 +77,8 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     this.#report({ kind: 'step-down', reason: 'stopped', again: false })
     await this.#until(() => this.#state.kind === 'STOPPED')
     this.#retry?.cancel()
+    const { credentials } = this.options
+    if (credentials) await removeCredentials(credentials.file) // Of a session that had expired, where no newer one was opened.
   }
 
   async #until(reached: () => boolean): Promise<void> {
