@@ -40,9 +40,13 @@ export interface Block {
   readonly state: number
   /** A window's start; NaN where a state has no namespaces. */
   readonly namespace: number
-  readonly hashes: readonly number[]
+  readonly hashes: ArrayLike<number>
   readonly keys: readonly unknown[]
   readonly values: readonly unknown[] | undefined
+}
+
+export interface DecodedBlock extends Block {
+  readonly hashes: readonly number[]
 }
 
 export function encodeChunkHeader(header: ChunkHeader): Buffer {
@@ -66,7 +70,7 @@ export function encodeBlock(block: Block): Buffer {
   bytes.writeUInt16LE(block.state, 6)
   bytes.writeDoubleLE(block.namespace, 8)
   bytes.writeUInt32LE(hashes.length, 16)
-  bytesOf(new Int32Array(hashes)).copy(bytes, BLOCK_PREFIX)
+  bytesOf(hashes instanceof Int32Array ? hashes : Int32Array.from(hashes)).copy(bytes, BLOCK_PREFIX)
   bytes.writeUInt32LE(keys.length, keysAt)
   keys.copy(bytes, keysAt + 4)
   values?.copy(bytes, keysAt + 4 + keys.length)
@@ -99,7 +103,7 @@ export function blockKindOf(bytes: Buffer): BlockKind {
 export function blockStateOf(bytes: Buffer): number {
   return bytes.readUInt16LE(6)
 }
-export function decodeBlock(bytes: Buffer): Block {
+export function decodeBlock(bytes: Buffer): DecodedBlock {
   const count = bytes.readUInt32LE(16)
   const keysAt = BLOCK_PREFIX + 4 * count
   const valuesAt = keysAt + 4 + bytes.readUInt32LE(keysAt)

@@ -19,9 +19,9 @@ enum Tag {
 const writer = new ValueWriter(64 * 1024)
 
 export function encodeColumn(items: readonly unknown[]): Buffer {
-  const [first] = items
-  if (typeof first === 'number' && items.every((item) => typeof item === 'number')) return encodeNumbers(items as readonly number[])
-  if (typeof first === 'string' && items.every((item) => typeof item === 'string')) return encodeStrings(items as readonly string[])
+  const first = typeof items[0]
+  const column = first === 'number' ? encodeNumbers(items) : first === 'string' ? encodeStrings(items) : undefined
+  if (column !== undefined) return column
   writer.reset()
   for (const item of items) writer.write(item)
   return tagged(Tag.Values, writer.view())
@@ -57,43 +57,56 @@ function tagged(tag: Tag, bytes: Buffer): Buffer {
   return column
 }
 
-function encodeNumbers(items: readonly number[]): Buffer {
-  const areIntegers = items.every((item) => Object.is(item | 0, item))
-  return areIntegers ? tagged(Tag.Integers, bytesOf(new Int32Array(items))) : tagged(Tag.Numbers, bytesOf(new Float64Array(items)))
+// Most of what a snapshot costs is here: plain loops, each over everything once. Undefined where the items are not all of one type.
+function encodeNumbers(items: readonly unknown[]): Buffer | undefined {
+  const integers = new Int32Array(items.length)
+  let areIntegers = true
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]
+    if (typeof item !== 'number') return undefined
+    integers[i] = item
+    if (integers[i] !== item || (item === 0 && 1 / item < 0)) areIntegers = false
+  }
+  return areIntegers ? tagged(Tag.Integers, bytesOf(integers)) : tagged(Tag.Numbers, bytesOf(Float64Array.from(items as readonly number[])))
 }
 
-function encodeStrings(items: readonly string[]): Buffer {
+function encodeStrings(items: readonly unknown[]): Buffer | undefined {
   const lengths = new Uint32Array(items.length)
   let units = 0
   for (let i = 0; i < items.length; i++) {
-    lengths[i] = items[i]!.length
-    units += lengths[i]!
+    const item = items[i]
+    if (typeof item !== 'string') return undefined
+    lengths[i] = item.length
+    units += item.length
   }
+  const strings = items as readonly string[]
   const start = 1 + 4 * items.length
   const column = Buffer.allocUnsafe(start + units)
   bytesOf(lengths).copy(column, 1)
-  if (writeAscii(items, column, start)) {
+  if (writeAscii(strings, column, start)) {
     column[0] = Tag.Ascii
     return column
   }
   const wide = Buffer.allocUnsafe(start + 2 * units)
   column.copy(wide, 0, 0, start)
   wide[0] = Tag.Utf16
-  wide.write(items.join(''), start, 'utf16le')
+  wide.write(strings.join(''), start, 'utf16le')
   return wide
 }
 
 /** False where a character is none. Most keys are short: a loop beats a call for each, and joining them. */
 function writeAscii(items: readonly string[], column: Buffer, start: number): boolean {
   let at = start
-  for (const item of items) {
+  let bits = 0
+  for (let n = 0; n < items.length; n++) {
+    const item = items[n]!
     for (let i = 0; i < item.length; i++) {
       const code = item.charCodeAt(i)
-      if (code > 127) return false
+      bits |= code
       column[at++] = code
     }
   }
-  return true
+  return bits < 128
 }
 
 function decodeStrings(column: Buffer, count: number): string[] {

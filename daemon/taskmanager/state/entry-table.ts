@@ -2,8 +2,10 @@
 
 import type { Key } from '#core/functions/functions.js'
 import { keysEqual } from '#core/serialization/key-hash.js'
+import type { IntList } from './int-list.js'
 import { retained } from './retain.js'
-import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor } from './slot-index.js'
+import type { Rows } from './rows.js'
+import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, touchSlots } from './slot-index.js'
 import { specialize } from './specialize.js'
 import { FREE, VersionedTable, type Versions } from './versioned-table.js'
 
@@ -32,11 +34,23 @@ export function entryTableClass(stateId: string): EntryTableClass {
   return specialize(stateId, makeEntryTableClass, DEPENDENCIES)
 }
 
-const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, FREE }
+const DEPENDENCIES = {
+  Table: VersionedTable,
+  keysEqual,
+  retained,
+  emptySlots,
+  grownSlots,
+  isFull,
+  placeSlot,
+  removeSlot,
+  slotsFor,
+  touchSlots,
+  FREE,
+}
 
 /** Compiled again from its source: it names nothing but its dependencies. */
 function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass {
-  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, FREE } = dependencies
+  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, touchSlots, FREE } = dependencies
   class TableEntry implements Entry {
     constructor(
       readonly key: unknown,
@@ -62,6 +76,19 @@ function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass
     }
     valueAt(index: number): unknown {
       return this.#entries[index]!.value
+    }
+    override readRange(rows: Rows, from: number, to: number, until: number): void {
+      for (let index = from; index < to; index++) {
+        const entry = this.#entries[index]
+        if (entry !== undefined && entry.epoch <= until) rows.add(this.hashes[index]!, entry.key, entry.value)
+      }
+    }
+    override readListed(rows: Rows, list: IntList, from: number, to: number, epoch: number): void {
+      for (let i = from; i < to; i++) {
+        const index = list.at(i)
+        const entry = this.#entries[index]
+        if (entry !== undefined && entry.epoch === epoch) rows.add(this.hashes[index]!, entry.key, entry.value)
+      }
     }
     find(key: unknown, hash: number): TableEntry | undefined {
       const slots = this.#slots
@@ -100,7 +127,7 @@ function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass
     prefetch(hashes: Int32Array, count: number): number {
       const slots = this.#slots
       const mask = slots.length - 1
-      let sum = 0
+      let sum = touchSlots(slots, hashes, count)
       for (let i = 0; i < count; i++) {
         const hash = hashes[i]!
         let at = (hash << 1) & mask

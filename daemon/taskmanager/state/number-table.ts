@@ -5,8 +5,10 @@
 
 import type { Key } from '#core/functions/functions.js'
 import { keysEqual } from '#core/serialization/key-hash.js'
+import type { IntList } from './int-list.js'
 import { retained } from './retain.js'
-import { emptySlots, grownSlots, isFull, placeSlot, removeSlot } from './slot-index.js'
+import type { Rows } from './rows.js'
+import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots } from './slot-index.js'
 import { specialize } from './specialize.js'
 import { FREE, VersionedTable, type Versions } from './versioned-table.js'
 
@@ -27,11 +29,11 @@ export function numberTableClass(stateId: string): NumberTableClass {
   return specialize(stateId, makeNumberTableClass, DEPENDENCIES)
 }
 
-const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, FREE }
+const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots, FREE }
 
 /** Compiled again from its source: it names nothing but its dependencies. */
 function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableClass {
-  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, FREE } = dependencies
+  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots, FREE } = dependencies
   return class extends Table implements NumberTable {
     readonly #keys: unknown[] = []
     /** Value and epoch of index i at 2i and 2i + 1. */
@@ -48,6 +50,20 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
     }
     valueAt(index: number): unknown {
       return this.get(index)
+    }
+    override readRange(rows: Rows, from: number, to: number, until: number): void {
+      const cells = this.#cells
+      for (let index = from; index < to; index++) {
+        const epoch = cells[2 * index + 1]!
+        if (epoch !== FREE && epoch <= until) rows.add(this.hashes[index]!, this.#keys[index], this.get(index))
+      }
+    }
+    override readListed(rows: Rows, list: IntList, from: number, to: number, epoch: number): void {
+      const cells = this.#cells
+      for (let i = from; i < to; i++) {
+        const index = list.at(i)
+        if (cells[2 * index + 1] === epoch) rows.add(this.hashes[index]!, this.#keys[index], this.get(index))
+      }
     }
     find(key: unknown, hash: number): number {
       const slots = this.#slots
@@ -95,8 +111,9 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
     prefetch(hashes: Int32Array, count: number): number {
       const slots = this.#slots
       const cells = this.#cells
+      const keys = this.#keys
       const mask = slots.length - 1
-      let sum = 0
+      let sum = touchSlots(slots, hashes, count)
       for (let i = 0; i < count; i++) {
         const hash = hashes[i]!
         let at = (hash << 1) & mask
@@ -104,7 +121,7 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
         const found = slots[at + 1]!
         if (found === 0) continue
         sum += cells[2 * found - 1]!
-        const key = this.#keys[found - 1]
+        const key = keys[found - 1]
         if (typeof key === 'string') sum += key.length
       }
       return sum

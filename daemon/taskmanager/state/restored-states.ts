@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import { keyGroupOf } from '#core/serialization/key-hash.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
-import { type Block, BlockKind, blockKindOf, blockStateOf, type ChunkHeader, decodeBlock, decodeChunk } from './chunk-format.js'
+import { BlockKind, blockKindOf, blockStateOf, type ChunkHeader, type DecodedBlock, decodeBlock, decodeChunk } from './chunk-format.js'
 import type { KeyedStateBackendOptions } from './keyed-state-backend.js'
 
 interface RestoredState {
@@ -20,7 +20,7 @@ export class RestoredStates {
     for (const { keyed } of states) await this.#loadChain(keyed.filter((ref) => this.#concerns(ref)))
   }
   /** The blocks of a state in the order in which they apply, with the keys of this subtask only. */
-  *claim(name: string, kind: string): Generator<Block> {
+  *claim(name: string, kind: string): Generator<DecodedBlock> {
     const restored = this.#states.get(name)
     if (restored === undefined) return
     if (restored.kind !== kind)
@@ -85,7 +85,7 @@ export class RestoredStates {
       throw fail('it can not be decoded', cause)
     }
   }
-  #ownKeys(block: Block): Block {
+  #ownKeys(block: DecodedBlock): DecodedBlock {
     const { hashes, keys, values } = block
     const [from, to] = this.options.keyGroups
     const isOwn = (hash: number) => {

@@ -54,3 +54,14 @@ export function removeSlot(slots: Int32Array, hash: number, index: number): void
   }
   slots[hole + 1] = 0
 }
+
+/**
+ * Reads the home slot of each hash. Nothing depends on what is read, so the processor has many of the misses under way at once; a search
+ * waits for each of them, since where it goes on depends on what it finds. The sum keeps the reads from being optimized away.
+ */
+export function touchSlots(slots: Int32Array, hashes: Int32Array, count: number): number {
+  const mask = slots.length - 1
+  let sum = 0
+  for (let i = 0; i < count; i++) sum = (sum + slots[(hashes[i]! << 1) & mask]!) | 0
+  return sum
+}

@@ -1,11 +1,14 @@
-/** A snapshot on its way: walks table after table in turns of about a thousand entries, between which records are processed. */
+/** A snapshot on its way: walks table after table in turns of some thousand entries, between which records are processed. */
 import type { Clock } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
 import { type Block, BlockKind } from './chunk-format.js'
 import { ChunkWriter, type ChunkWriterOptions } from './chunk-writer.js'
-import { BLOCK_ENTRIES, TableWalk, type WalkPosition } from './table-walk.js'
+import { TableWalk, type WalkPosition } from './table-walk.js'
 import type { VersionedTable } from './versioned-table.js'
+
+/** A quarter of a millisecond or so; the sooner the walk is over, the fewer entries change before it has come to them. */
+const ENTRIES_PER_TURN = 4_000
 
 export interface SnapshotWalkOptions extends Omit<ChunkWriterOptions, 'onFailure' | 'onRoom'> {
   readonly clock: Clock
@@ -65,7 +68,7 @@ export class SnapshotWalk {
     else void this.#finish()
   }
   #walkSome(): void {
-    for (let budget = BLOCK_ENTRIES; budget > 0 && this.#next < this.#walks.length; ) {
+    for (let budget = ENTRIES_PER_TURN; budget > 0 && this.#next < this.#walks.length; ) {
       const walk = this.#walks[this.#next]!
       budget -= walk.step()
       if (walk.isDone) this.#next++

@@ -4,6 +4,7 @@
  */
 import { type Block, BlockKind } from './chunk-format.js'
 import { deepCopy } from './retain.js'
+import { Rows } from './rows.js'
 import { type EpochChanges, FREE, type VersionedTable } from './versioned-table.js'
 
 /** Entries in a block, and looked at in a turn. */
@@ -27,7 +28,7 @@ export class TableWalk {
   #buried = 0
   readonly #length: number
   readonly #since: number
-  #kept = emptyRows()
+  #kept: Rows | undefined
   isDone = false
 
   constructor(
@@ -43,12 +44,13 @@ export class TableWalk {
   keep(index: number, epoch: number): void {
     if (epoch > this.position.until || epoch <= this.#since) return // Younger than the barrier; or not in this delta.
     if (this.position.since === undefined && index < this.#cursor) return // Has been visited.
-    this.#take(this.#kept, index)
-    if (this.#kept.keys.length >= BLOCK_ENTRIES) this.#flushKept()
+    this.#kept ??= new Rows(BLOCK_ENTRIES)
+    this.table.readOne(this.#kept, index, deepCopy)
+    if (this.#kept.isFull) this.#flushKept()
   }
   /** Looks at some entries and emits what they held; whoever calls it goes on until isDone. Returns about how many it looked at. */
   step(): number {
-    const rows = emptyRows()
+    const rows = new Rows(BLOCK_ENTRIES)
     if (this.position.since === undefined) this.#visitAll(rows)
     else if (this.#buried < this.position.changes.length) this.#visitTombstones()
     else this.#visitTouched(rows)
@@ -57,7 +59,7 @@ export class TableWalk {
       this.#flushKept()
       this.table.walk = undefined
     }
-    return rows.keys.length + 32
+    return rows.count + 32
   }
   /** The snapshot was dropped. */
   abandon(): void {
@@ -65,10 +67,7 @@ export class TableWalk {
   }
   #visitAll(rows: Rows): void {
     const end = Math.min(this.#cursor + BLOCK_ENTRIES, this.#length)
-    for (let index = this.#cursor; index < end; index++) {
-      const epoch = this.table.epochAt(index)
-      if (epoch !== FREE && epoch <= this.position.until) this.#take(rows, index, false)
-    }
+    this.table.readRange(rows, this.#cursor, end, this.position.until)
     this.#cursor = end
     this.isDone = end >= this.#length
   }
@@ -80,11 +79,8 @@ export class TableWalk {
     }
     const { touched, epoch } = changes
     const end = Math.min(this.#cursor + BLOCK_ENTRIES, touched.length)
-    for (; this.#cursor < end; this.#cursor++) {
-      const index = touched.at(this.#cursor)
-      // Of another epoch: touched again, and then it is in a later list, or was kept; or free, or reused.
-      if (this.table.epochAt(index) === epoch) this.#take(rows, index, false)
-    }
+    this.table.readListed(rows, touched, this.#cursor, end, epoch)
+    this.#cursor = end
     if (end < touched.length) return
     this.#list++
     this.#cursor = 0
@@ -104,27 +100,13 @@ export class TableWalk {
     this.#buried++
     this.#cursor = 0
   }
-  #take(rows: Rows, index: number, copy = true): void {
-    const value = this.table.valueAt(index)
-    rows.hashes.push(this.table.hashAt(index))
-    rows.keys.push(this.table.keyAt(index))
-    rows.values.push(copy ? deepCopy(value) : value)
-  }
   #flushKept(): void {
     const kept = this.#kept
-    this.#kept = emptyRows()
-    this.#put(kept)
+    this.#kept = undefined
+    if (kept !== undefined) this.#put(kept)
   }
   #put(rows: Rows): void {
-    if (rows.keys.length > 0) this.emit({ kind: BlockKind.Put, state: this.position.state, namespace: this.position.namespace, ...rows })
+    const { state, namespace } = this.position
+    if (rows.count > 0) this.emit({ kind: BlockKind.Put, state, namespace, ...rows.columns() })
   }
-}
-
-interface Rows {
-  readonly hashes: number[]
-  readonly keys: unknown[]
-  readonly values: unknown[]
-}
-function emptyRows(): Rows {
-  return { hashes: [], keys: [], values: [] }
 }

@@ -7,6 +7,7 @@
 
 import { IntList } from './int-list.js'
 import type { MemoryBudget } from './keyed-state-backend.js'
+import type { Rows } from './rows.js'
 import type { TableWalk } from './table-walk.js'
 
 /** What all tables of a backend share. */
@@ -63,6 +64,27 @@ export abstract class VersionedTable {
   abstract restorePut(key: unknown, hash: number, value: unknown): void
   abstract restoreDelete(key: unknown, hash: number, value: unknown): void
 
+  // What a walk reads. Tables that may be large write the last two out, with calls that the engine can inline.
+  readOne(rows: Rows, index: number, copy: (value: unknown) => unknown): void {
+    rows.add(this.hashes[index]!, this.keyAt(index), copy(this.valueAt(index)))
+  }
+  /** The entries at [from, to) that were there at the barrier, and not touched since. */
+  readRange(rows: Rows, from: number, to: number, until: number): void {
+    for (let index = from; index < to; index++) {
+      const epoch = this.epochAt(index)
+      if (epoch !== FREE && epoch <= until) rows.add(this.hashes[index]!, this.keyAt(index), this.valueAt(index))
+    }
+  }
+  /**
+   * Those of the listed entries that were last touched in this epoch. Others were touched again, and then they are in a later list, or
+   * were kept; or they are free, or reused.
+   */
+  readListed(rows: Rows, list: IntList, from: number, to: number, epoch: number): void {
+    for (let i = from; i < to; i++) {
+      const index = list.at(i)
+      if (this.epochAt(index) === epoch) rows.add(this.hashes[index]!, this.keyAt(index), this.valueAt(index))
+    }
+  }
   hashAt(index: number): number {
     return this.hashes[index]!
   }
