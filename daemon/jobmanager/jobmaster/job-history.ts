@@ -38,7 +38,7 @@ export class JobHistory {
   /** It is stored now, or when the pause since the last time is over. */
   changed(): void {
     this.#changed = true
-    if (this.#writing || this.#timer) return
+    if (this.#writing || this.#timer || this.context.signal.aborted) return
     this.#writing = true
     this.#write()
       .catch((error: unknown) => this.context.signal.aborted || this.context.logger.warn('history not stored', { error }))

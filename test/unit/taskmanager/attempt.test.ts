@@ -1,5 +1,6 @@
 import test from 'ava'
 import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
+import type { TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import { type Attempt, type AttemptEvent, createAttempt, reportOf, stepAttempt } from '#taskmanager/attempt.js'
 import { Attempts } from '#taskmanager/attempts.js'
 
@@ -53,6 +54,22 @@ test('a new leader learns which events a reader holds since the completed checkp
   )
   t.deepEqual(report.splitRequests, ['o'])
   t.deepEqual(reportOf(stepAttempt(attempt, events(4))).splitRequests, [])
+})
+
+test('a new leader learns how attempts have ended, and what they have counted; heartbeats do not repeat it', (t) => {
+  const attempts = new Attempts()
+  for (const number of [1, 2])
+    attempts.add(createAttempt('job', { ...descriptor(number), subtaskIndex: number, attemptId: `v_${number}_1` }, 1))
+  const error = { name: 'FlottError', code: 'USER_FUNCTION_FAILED', message: 'boom' } as const
+  const accumulators = { n: { kind: 'count', value: 3 } } as const
+  attempts.apply('v_1_1', { kind: 'state-reported', state: 'FAILED', outcome: { error, accumulators } })
+  attempts.apply('v_1_1', { kind: 'state-reported', state: 'FINISHED', outcome: {} })
+  const metrics = { numRecordsIn: 7, accumulators } as unknown as TaskMetrics
+  const [failed, running] = attempts.fullReports(new Map([['v_2_1', metrics]]))
+  t.deepEqual([failed!.state, failed!.error, failed!.accumulators], ['FAILED', error, accumulators])
+  t.deepEqual([running!.metrics, running!.accumulators, running!.error], [metrics, accumulators, undefined])
+  for (const report of attempts.reports())
+    t.deepEqual([report.error, report.accumulators, report.metrics], [undefined, undefined, undefined])
 })
 
 test('ended attempts are remembered until a newer attempt of the subtask comes', (t) => {

@@ -139,6 +139,7 @@ test('a leader dies: tasks stay, the next leader hears of them and of every repo
       ['t_1_1', 'FAILED', []],
     ],
   )
+  t.is(reported[3]!.error?.message, 'x')
   t.deepEqual(next.told, ['s_0_1 FINISHED', 't_1_1 FAILED USER_FUNCTION_FAILED'])
   t.deepEqual(first.kinds(), ['deploy'])
   t.false(first.ended)

@@ -4,6 +4,7 @@ import { NEW_REGION, type Region, type RegionEvent, type RegionPhase, stepRegion
 const PHASES: readonly RegionPhase[] = ['idle', 'waiting-for-slots', 'recording', 'deployed', 'restarting', 'ending', 'ended']
 const EVENTS: readonly RegionEvent[] = [
   { kind: 'begin' },
+  { kind: 'adopted' },
   { kind: 'slots-complete' },
   { kind: 'recorded', run: 4 },
   { kind: 'recorded', run: 3 },
@@ -32,6 +33,7 @@ test('every phase meets every event', (t) => {
   const ending = 'ending run 5 cancel-tasks'
   t.deepEqual(table, {
     begin: ['waiting-for-slots acquire-slots', '-', '-', '-', '-', '-', '-'],
+    adopted: ['deployed', '-', '-', '-', '-', '-', '-'],
     'slots-complete': ['-', 'recording record-deployment', '-', '-', '-', '-', '-'],
     'recorded 4': ['-', '-', 'deployed submit-tasks', '-', '-', '-', '-'],
     'recorded 3': ['-', '-', '-', '-', '-', '-', '-'],
