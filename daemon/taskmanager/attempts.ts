@@ -1,3 +1,4 @@
+import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import { type Attempt, type AttemptEvent, isTerminal, reportOf, stepAttempt } from './attempt.js'
@@ -8,6 +9,10 @@ import { type Attempt, type AttemptEvent, isTerminal, reportOf, stepAttempt } fr
  */
 export class Attempts {
   readonly #attempts = new Map<string, Attempt>()
+  readonly #timestamps = new Map<string, Partial<Record<ExecutionState, number>>>()
+
+  /** `now`: the wall clock. */
+  constructor(private readonly now: () => number) {}
 
   get(attemptId: string): Attempt | undefined {
     return this.#attempts.get(attemptId)
@@ -16,9 +21,10 @@ export class Attempts {
     const { vertexId, subtaskIndex, attemptNumber, attemptId } = attempt.descriptor
     for (const [id, { jobId, descriptor, state }] of this.#attempts) {
       const sameSubtask = jobId === attempt.jobId && descriptor.vertexId === vertexId && descriptor.subtaskIndex === subtaskIndex
-      if (sameSubtask && descriptor.attemptNumber < attemptNumber && isTerminal(state)) this.#attempts.delete(id)
+      if (sameSubtask && descriptor.attemptNumber < attemptNumber && isTerminal(state)) this.forget(id)
     }
     this.#attempts.set(attemptId, attempt)
+    this.#timestamps.set(attemptId, { [attempt.state]: this.now() })
   }
   /** The attempt after the event; undefined when it is unknown, or the event changed nothing. */
   apply(attemptId: string, event: AttemptEvent): Attempt | undefined {
@@ -27,6 +33,7 @@ export class Attempts {
     const after = stepAttempt(before, event)
     if (after === before) return undefined
     this.#attempts.set(attemptId, after)
+    if (after.state !== before.state) this.#timestamps.set(attemptId, { ...this.#timestamps.get(attemptId), [after.state]: this.now() })
     return after
   }
   of(allocationId: string): readonly Attempt[] {
@@ -37,15 +44,22 @@ export class Attempts {
   }
   forget(attemptId: string): void {
     this.#attempts.delete(attemptId)
+    this.#timestamps.delete(attemptId)
   }
   reports(): readonly AttemptReport[] {
     return [...this.#attempts.values()].map(reportOf)
   }
-  /** With all that a new leader wants to know: how attempts have ended, and their newest metrics. */
+  /** With all that a new leader wants to know: how attempts have ended, since when they are what they are, their newest metrics. */
   fullReports(metrics: ReadonlyMap<string, TaskMetrics>): readonly AttemptReport[] {
     return [...this.#attempts].map(([attemptId, attempt]) => {
       const newest = metrics.get(attemptId)
-      return { ...reportOf(attempt), ...(newest ? { metrics: newest, accumulators: newest.accumulators } : {}), ...attempt.outcome }
+      const timestamps = this.#timestamps.get(attemptId) ?? {}
+      return {
+        ...reportOf(attempt),
+        timestamps,
+        ...(newest ? { metrics: newest, accumulators: newest.accumulators } : {}),
+        ...attempt.outcome,
+      }
     })
   }
 }

@@ -78,7 +78,7 @@ export interface TaskExecutorOptions {
 export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   readonly #mailbox: Mailbox
   readonly #processId: string
-  readonly #attempts = new Attempts()
+  readonly #attempts: Attempts
   /** Attempts that their worker knows. */
   readonly #posted = new Set<string>()
   readonly #metrics = new Map<string, TaskMetrics>()
@@ -95,6 +95,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     const { clock, random, logger, taskManagerId, slotCount, managedBytes, rpc, retrieval, network, blobs } = options
     this.#mailbox = new Mailbox((error) => logger.error('a turn of the TaskExecutor failed', { error }))
     this.#processId = randomId(random)
+    this.#attempts = new Attempts(() => clock.now())
     this.#slots = createSlotTable(slotCount)
     this.#workers = new SlotWorkers({
       host: options.workerHost,

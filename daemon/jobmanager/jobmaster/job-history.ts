@@ -13,7 +13,7 @@ import type { JobMasterContext } from './job-master-context.js'
 /** Between two writes. */
 const PAUSE_MS = 2_000
 
-export type RunningHistory = Pick<JobDetails, 'exceptions' | 'exceptionsTruncated' | 'checkpoints'>
+export type RunningHistory = Pick<JobDetails, 'exceptions' | 'exceptionsTruncated' | 'checkpoints' | 'timestamps'>
 
 /** undefined where there is none, or none that can be read: the job goes on without. */
 export async function loadHistory(blobs: BlobStore, { history }: JobFact): Promise<RunningHistory | undefined> {

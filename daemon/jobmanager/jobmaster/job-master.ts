@@ -125,7 +125,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     })
     this.#history = new JobHistory(this, () => {
       const { entries: exceptions, truncated: exceptionsTruncated } = this.#scheduler.exceptions
-      return { exceptions, exceptionsTruncated, checkpoints: checkpoints.statistics() }
+      return { exceptions, exceptionsTruncated, checkpoints: checkpoints.statistics(), timestamps: { ...this.#scheduler.timestamps } }
     })
   }
 
@@ -146,7 +146,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       this.#disconnect = this.options.slots.connectJobMaster(this.jobGraph.jobId, this)
       this.#scheduler.initialized(record !== undefined)
       if (record) {
-        if (history) this.#scheduler.exceptions.import(history.exceptions, history.exceptionsTruncated)
+        if (history) this.#scheduler.import(history)
         this.#checkpoints.importStatistics(history?.checkpoints)
         this.#takeover.begin(record, newest)
       }

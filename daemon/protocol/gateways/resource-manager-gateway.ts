@@ -68,10 +68,12 @@ export interface AttemptReport {
   readonly splitRequests?: readonly string[]
   /** Its data has ended; it waits for a checkpoint begun after that. */
   readonly awaitingFinalCheckpoint?: boolean
-  /** At registration, not in heartbeats: why it FAILED, final accumulators where it has ended, and the newest metrics. */
+  /** The rest at registration, not in heartbeats. Why it FAILED, final accumulators where it has ended, the newest metrics. */
   readonly error?: SerializedError
   readonly accumulators?: Readonly<Record<string, AccumulatorSnapshot>>
   readonly metrics?: TaskMetrics
+  /** When it entered each state. */
+  readonly timestamps?: Readonly<Partial<Record<ExecutionState, number>>>
 }
 
 export const resourceManagerGateway = defineGateway<ResourceManagerGateway>('ResourceManager', {

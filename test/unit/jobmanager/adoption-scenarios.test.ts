@@ -430,4 +430,6 @@ test('exceptions and restarts survive the leader', async (t) => {
   const after = await describe(plane)
   t.deepEqual(after.exceptions, before.exceptions)
   t.is(after.restarts, 2)
+  t.is(after.timestamps.CREATED, before.timestamps.CREATED)
+  t.is(after.timestamps.RESTARTING, before.timestamps.RESTARTING)
 })

@@ -57,7 +57,7 @@ test('a new leader learns which events a reader holds since the completed checkp
 })
 
 test('a new leader learns how attempts have ended, and what they have counted; heartbeats do not repeat it', (t) => {
-  const attempts = new Attempts()
+  const attempts = new Attempts(() => 7)
   for (const number of [1, 2])
     attempts.add(createAttempt('job', { ...descriptor(number), subtaskIndex: number, attemptId: `v_${number}_1` }, 1))
   const error = { name: 'FlottError', code: 'USER_FUNCTION_FAILED', message: 'boom' } as const
@@ -67,13 +67,14 @@ test('a new leader learns how attempts have ended, and what they have counted; h
   const metrics = { numRecordsIn: 7, accumulators } as unknown as TaskMetrics
   const [failed, running] = attempts.fullReports(new Map([['v_2_1', metrics]]))
   t.deepEqual([failed!.state, failed!.error, failed!.accumulators], ['FAILED', error, accumulators])
+  t.deepEqual(failed!.timestamps, { DEPLOYING: 7, FAILED: 7 })
   t.deepEqual([running!.metrics, running!.accumulators, running!.error], [metrics, accumulators, undefined])
   for (const report of attempts.reports())
     t.deepEqual([report.error, report.accumulators, report.metrics], [undefined, undefined, undefined])
 })
 
 test('ended attempts are remembered until a newer attempt of the subtask comes', (t) => {
-  const attempts = new Attempts()
+  const attempts = new Attempts(() => 7)
   attempts.add(createAttempt('job', descriptor(1), 1))
   attempts.apply('v_0_1', enter('FAILED'))
   t.deepEqual(

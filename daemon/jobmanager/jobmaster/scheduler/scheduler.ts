@@ -3,6 +3,7 @@
  * mailbox; whatever takes time is done by the port and comes back as a call of its own.
  */
 import { deserializeError, FlottError, isFlottError } from '#core/errors.js'
+import type { JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { ExecutionState, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { JobStatus } from '#protocol/ha/facts.js'
@@ -34,7 +35,7 @@ export interface SchedulerPort {
   /** A region is being stopped; `wholeJob`: with all others. */
   regionsStopped(regions: readonly number[], wholeJob: boolean, cause: Error): void
   taskFinished(attemptId: string): void
-  /** An exception was noted. */
+  /** An exception was noted, or a restart. */
   historyChanged(): void
   /** Nothing runs and nothing will. Called once. */
   ended(status: 'FINISHED' | 'FAILED' | 'CANCELED', failure: Error | undefined): void
@@ -88,6 +89,11 @@ export class Scheduler {
     return phase === 'recording' && run === current
   }
 
+  /** What the job has been through under earlier leaders. */
+  import({ exceptions, exceptionsTruncated, timestamps }: Pick<JobDetails, 'exceptions' | 'exceptionsTruncated' | 'timestamps'>): void {
+    this.exceptions.import(exceptions, exceptionsTruncated)
+    Object.assign(this.timestamps, { ...timestamps, ...this.timestamps })
+  }
   initialized(deployedBefore: boolean): void {
     this.#take({ kind: 'initialized', deployedBefore })
   }
@@ -116,7 +122,7 @@ export class Scheduler {
   }
   /** What the TaskManager of a recorded attempt says of it. */
   attemptFound(report: AttemptReport): void {
-    const { attemptId, state, error, accumulators, metrics } = report
+    const { attemptId, state, error, accumulators, metrics, timestamps } = report
     const vertex = this.graph.byAttempt(attemptId)
     if (!vertex || vertex.ended) return
     if (metrics) vertex.metrics = metrics
@@ -128,6 +134,7 @@ export class Scheduler {
         byTakeover: true,
       })
     this.taskReported({ attemptId, state, ...(error ? { error } : {}) })
+    if (vertex.execution.attempt === attemptId) vertex.timestamps = { ...vertex.timestamps, ...timestamps }
     if (vertex.state === 'CANCELING') this.port.cancelTasks([vertex])
   }
   /** Whether the attempt is one that runs on. */
@@ -335,8 +342,10 @@ export class Scheduler {
   #take(event: JobEvent): void {
     const status = nextStatus(this.#status, event)
     if (status === this.#status) return
+    const wasRestart = this.#status === 'RESTARTING' || status === 'RESTARTING'
     this.#status = status
     this.timestamps[status] = this.port.now()
+    if (wasRestart) this.port.historyChanged()
   }
   #regionsWhere(holds: (region: Region) => boolean): readonly number[] {
     return this.#regions.flatMap((region, index) => (holds(region) ? [index] : []))

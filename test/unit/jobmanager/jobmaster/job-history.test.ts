@@ -32,6 +32,7 @@ function world() {
   const current = (): RunningHistory => ({
     exceptions: [],
     exceptionsTruncated: false,
+    timestamps: {},
     checkpoints: { counts: { restored: 0, total: failed, inProgress: 0, completed: 0, failed }, history: [] },
   })
   const history = new JobHistory(context, current)
