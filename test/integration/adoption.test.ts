@@ -5,7 +5,7 @@
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { seededRandom } from '#core/random.js'
 import type { CheckpointsResponse, ExceptionsResponse, VertexDetailsResponse } from '#protocol/rest/responses.js'
 import { type FaultName, injectFault } from '../support/faults.js'
@@ -44,8 +44,43 @@ function largestGaps(stamps: string, moment: number): { before: number; after: n
   return { before, after }
 }
 
+/** Runs the job, disturbs the cluster in the middle of it, and checks that the tasks did not notice. */
+async function runsOnThrough(t: ExecutionContext, cluster: ProcessCluster, disturb: () => Promise<unknown>): Promise<void> {
+  const output = mkdtempSync(join(tmpdir(), 'flott-counts-'))
+  const stamps = join(mkdtempSync(join(tmpdir(), 'flott-stamps-')), 'stamps')
+  const program = 'test/integration/jobs/numbered-counts.ts'
+  const { code, stderr } = await cluster.flott(['run', '-d', program, String(RECORDS), String(KEYS), String(RATE), output, stamps])
+  t.is(code, 0, stderr)
+  const checkpointsOf = (id: string) => cluster.rest<CheckpointsResponse>(`/jobs/${id}/checkpoints`)
+  const jobId = await cluster.until('three checkpoints are complete', async () => {
+    const running = (await cluster.jobs()).find(({ state }) => state === 'RUNNING')
+    return running && (await checkpointsOf(running.jid)).counts.completed >= 3 && running.jid
+  })
+  const attempts = await attemptsOf(cluster, jobId)
+  const { counts, latest } = await checkpointsOf(jobId)
+  const moment = Date.now()
+
+  await disturb()
+  await cluster.until('the job is led again, and checkpoints go on', async () => {
+    const { state } = await cluster.job(jobId)
+    return state === 'RUNNING' && ((await checkpointsOf(jobId)).latest.completed?.id ?? 0) > latest.completed!.id
+  })
+  t.deepEqual(await attemptsOf(cluster, jobId), attempts)
+  const after = await checkpointsOf(jobId)
+  t.true(after.counts.completed > counts.completed)
+  t.is(after.counts.restored, 0)
+
+  await cluster.until('the job is FINISHED', async () => (await cluster.job(jobId)).state === 'FINISHED')
+  t.deepEqual(mistakesOf(committedLines(output), RECORDS, KEYS), NO_MISTAKES, cluster.logs())
+  t.is((await cluster.job(jobId)).restarts, 0)
+  t.deepEqual((await cluster.rest<ExceptionsResponse>(`/jobs/${jobId}/exceptions`)).exceptionHistory.entries, [])
+  const gaps = largestGaps(stamps, moment)
+  t.log(gaps)
+  t.true(gaps.after < Math.max(GAP_MS, 3 * gaps.before), `${gaps.after} ms without a record; ${gaps.before} ms before\n${cluster.logs()}`)
+}
+
 for (const fault of ['kill-leader', 'stop-leader'] satisfies FaultName[])
-  test.serial(`${fault}: nothing restarts`, async (t) => {
+  test.serial(`${fault}: another one leads, and nothing restarts`, async (t) => {
     t.timeout(180_000)
     const zookeeper = await ZooKeeperServer.start()
     t.teardown(() => zookeeper.remove())
@@ -57,39 +92,20 @@ for (const fault of ['kill-leader', 'stop-leader'] satisfies FaultName[])
       settings: { 'high-availability.zookeeper.client.session-timeout': `${SESSION_TIMEOUT_MS} ms` },
     })
     t.teardown(() => cluster.stop())
-    const output = mkdtempSync(join(tmpdir(), 'flott-counts-'))
-    const stamps = join(mkdtempSync(join(tmpdir(), 'flott-stamps-')), 'stamps')
-    const program = 'test/integration/jobs/numbered-counts.ts'
-    const job = cluster.startFlott(['run', program, String(RECORDS), String(KEYS), String(RATE), output, stamps])
-    const checkpointsOf = (id: string) => cluster.rest<CheckpointsResponse>(`/jobs/${id}/checkpoints`)
-    const jobId = await cluster.until('three checkpoints are complete', async () => {
-      const running = (await cluster.jobs()).find(({ state }) => state === 'RUNNING')
-      return running && (await checkpointsOf(running.jid)).counts.completed >= 3 && running.jid
+    await runsOnThrough(t, cluster, async () => {
+      const former = await cluster.leader()
+      await injectFault(fault, { cluster, zookeeper, random: seededRandom(1), sessionTimeoutMs: SESSION_TIMEOUT_MS })
+      await cluster.until('another one leads', async () => (await cluster.leader()) !== former)
     })
-    const attempts = await attemptsOf(cluster, jobId)
-    const { counts, latest } = await checkpointsOf(jobId)
-    const former = await cluster.leader()
-    const moment = Date.now()
-
-    await injectFault(fault, { cluster, zookeeper, random: seededRandom(1), sessionTimeoutMs: SESSION_TIMEOUT_MS })
-    await cluster.until('another one leads, and checkpoints go on', async () => {
-      const { state } = await cluster.job(jobId)
-      if (state !== 'RUNNING' || (await cluster.leader()) === former) return false
-      return ((await checkpointsOf(jobId)).latest.completed?.id ?? 0) > latest.completed!.id
-    })
-    t.deepEqual(await attemptsOf(cluster, jobId), attempts)
-    const after = await checkpointsOf(jobId)
-    t.true(after.counts.completed > counts.completed)
-    t.is(after.counts.restored, 0)
-
-    const { code, stderr } = await job.result
-    t.is(code, 0, stderr)
-    t.deepEqual(mistakesOf(committedLines(output), RECORDS, KEYS), NO_MISTAKES, cluster.logs())
-    t.is((await cluster.job(jobId)).restarts, 0)
-    t.deepEqual((await cluster.rest<ExceptionsResponse>(`/jobs/${jobId}/exceptions`)).exceptionHistory.entries, [])
-    const lines = stderr.split('\n').filter((line) => /does not answer|answers again/.test(line))
-    t.true(lines.length <= 2, `the change of leader is one line, and one when it is over: ${stderr}`)
-    const gaps = largestGaps(stamps, moment)
-    t.log(gaps)
-    t.true(gaps.after < Math.max(GAP_MS, 3 * gaps.before), `${gaps.after} ms without a record; ${gaps.before} ms before\n${cluster.logs()}`)
   })
+
+test.serial('the only JobManager, without ZooKeeper, is killed and comes back: nothing restarts', async (t) => {
+  t.timeout(180_000)
+  const cluster = await ProcessCluster.start({ jobManagers: 1, taskManagers: 2, slots: 2 })
+  t.teardown(() => cluster.stop())
+  await runsOnThrough(t, cluster, async () => {
+    const [jobManager] = cluster.jobManagers
+    await jobManager!.kill('SIGKILL')
+    await jobManager!.start()
+  })
+})
