@@ -1,6 +1,6 @@
-import { configOf, didYouMean, isOptionKey } from '#core/config/load-config.js'
 import type { Config } from '#core/config/options.js'
 import { type JobConfiguration, OPTIONS } from '#core/config/options.js'
+import { configOf, didYouMean, isOptionKey } from '#core/config/resolve-config.js'
 import { FlottError } from '#core/errors.js'
 
 /** What a program may set, in Flink's keys; over the cluster's configuration, below what `flott run -D` says. */

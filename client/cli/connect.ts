@@ -1,8 +1,9 @@
 /** How the CLI finds its cluster: -m, else the leader in ZooKeeper, else rest.address and rest.port. */
 import { join } from 'node:path'
 import { type Clock, systemClock } from '#core/clock.js'
-import { type LoadedConfig, loadConfig } from '#core/config/load-config.js'
+import { loadConfig } from '#core/config/load-config.js'
 import { OPTIONS, type OptionKey } from '#core/config/options.js'
+import type { LoadedConfig } from '#core/config/resolve-config.js'
 import { silentLogger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
 import { leaderAddresses, type RestAddresses, staticAddresses } from '../submit/rest-addresses.js'

@@ -7,7 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { configOf } from '#core/config/load-config.js'
+import { configOf } from '#core/config/resolve-config.js'
 import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
 import { createLogger } from '#core/logger.js'
 import { startJobManager } from '#jobmanager/start-job-manager.js'

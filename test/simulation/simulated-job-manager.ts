@@ -1,5 +1,5 @@
 /** A JobManager as start-job-manager.ts composes it, over simulated disk, network and ZooKeeper, and without REST. */
-import { configOf } from '#core/config/load-config.js'
+import { configOf } from '#core/config/resolve-config.js'
 import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
 import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
 import { JobManager, type LeaderStorage, type Leading } from '#jobmanager/job-manager.js'

@@ -1,5 +1,5 @@
 /** A JobManager on a fake clock, over the loopback network, with memory for ZooKeeper and disks, and doubles for checkpoints and sources. */
-import { configOf } from '#core/config/load-config.js'
+import { configOf } from '#core/config/resolve-config.js'
 import type { Epoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'

@@ -1,6 +1,7 @@
 /** What a submitted graph must hold, whoever built it: the engine relies on all of it. */
-import { isOptionKey } from '#core/config/load-config.js'
+
 import { OPTIONS } from '#core/config/options.js'
+import { isOptionKey } from '#core/config/resolve-config.js'
 import { FlottError } from '#core/errors.js'
 import { isId } from '#core/ids.js'
 import type { JobEdge, JobGraph, JobVertex, Partitioner } from '#protocol/graph/job-graph.js'

@@ -4,7 +4,7 @@
  * worker is thrown away with its slot.
  */
 import type { Clock, Timer } from '#core/clock.js'
-import { configOf } from '#core/config/load-config.js'
+import { configOf } from '#core/config/resolve-config.js'
 import { deserializeError, FlottError, serializeError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { UserCodeLoader } from '#usercode/user-code-loader.js'

@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import { configOf, KNOWN_KEYS, loadConfig } from '#core/config/load-config.js'
+import { loadConfig } from '#core/config/load-config.js'
 import { OPTIONS } from '#core/config/options.js'
 import { printConfigYaml } from '#core/config/print-options.js'
+import { configOf, KNOWN_KEYS } from '#core/config/resolve-config.js'
 
 function confDir(yaml: string): string {
   const dir = mkdtempSync(join(tmpdir(), 'flott-conf-'))

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { configOf } from '#core/config/load-config.js'
+import { configOf } from '#core/config/resolve-config.js'
 import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
 import {
   decideRestart,
