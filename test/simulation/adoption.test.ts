@@ -15,10 +15,9 @@ const CONFIG = {
 }
 const JOB_ID = '0'.repeat(32)
 
-/** Until the short source has FINISHED, and the long one has not. */
-async function partlyFinished(seed: number) {
+async function submitted(seed: number, shape: keyof typeof SHAPES) {
   const cluster = new SimulatedCluster({ seed, jobManagers: 2, taskManagers: 3, slotsEach: 2 })
-  const { expected, program } = SHAPES.shortAndLong
+  const { expected, program } = SHAPES[shape]
   const output = new CommittedOutput(JOB_ID, expected(WORKLOAD), cluster.invariants)
   await cluster.start()
   const jobGraph = await cluster.jobOf(JOB_ID, program(WORKLOAD, output, CONFIG))
@@ -27,14 +26,27 @@ async function partlyFinished(seed: number) {
     () => {},
   )
   const details = async () => (await cluster.describe(JOB_ID))!
-  for (let ms = 0; ms < 10_000; ms += 50) {
-    await cluster.clock.advance(50)
-    const now = await cluster.describe(JOB_ID)
-    if (now && now.tasks.FINISHED > 0 && now.tasks.RUNNING > 0) break
-  }
   const end = () =>
     cluster.clock.runUntil(() => cluster.invariants.facts.get(JOB_ID)?.terminal?.status === 'FINISHED', { withinMs: 90_000 })
   return { cluster, output, details, end }
+}
+/** Until the short source has FINISHED, and the long one has not. */
+async function partlyFinished(seed: number) {
+  const job = await submitted(seed, 'shortAndLong')
+  for (let ms = 0; ms < 10_000; ms += 50) {
+    await job.cluster.clock.advance(50)
+    const now = await job.cluster.describe(JOB_ID)
+    if (now && now.tasks.FINISHED > 0 && now.tasks.RUNNING > 0) break
+  }
+  return job
+}
+/** The leader crashes; the next one has taken over, and the former is back, when it resolves. */
+async function leaderCrashes(cluster: SimulatedCluster, supervised: boolean): Promise<void> {
+  const leader = cluster.leader!
+  cluster.crash(leader, supervised)
+  await cluster.clock.runUntil(() => cluster.leader !== undefined && cluster.leader !== leader, { withinMs: 30_000 })
+  cluster.startProcess(leader)
+  await cluster.clock.advance(between(cluster.random, 700, 1_500))
 }
 const attempts = ({ vertices }: JobDetails) => vertices.flatMap(({ subtasks }) => subtasks.map(({ attemptId }) => attemptId))
 const finished = ({ vertices }: JobDetails) =>
@@ -46,14 +58,11 @@ test('FINISHED tasks beside running ones are adopted through two leaders: no att
     const before = await details()
     t.true(finished(before).length > 0)
     for (let crash = 0; crash < 2; crash++) {
-      const leader = cluster.leader!
-      cluster.crash(leader, seed % 2 === 0)
-      await cluster.clock.runUntil(() => cluster.leader !== undefined && cluster.leader !== leader, { withinMs: 30_000 })
-      cluster.startProcess(leader)
-      await cluster.clock.advance(between(cluster.random, 700, 1_500))
-      t.deepEqual(attempts(await details()), attempts(before), `seed ${seed}`)
+      await leaderCrashes(cluster, seed % 2 === 0)
+      const now = await details()
+      t.deepEqual(attempts(now), attempts(before), `seed ${seed}`)
       t.deepEqual(
-        finished(before).filter((id) => !finished(before).includes(id)),
+        finished(before).filter((id) => !finished(now).includes(id)),
         [],
       )
     }
@@ -62,6 +71,22 @@ test('FINISHED tasks beside running ones are adopted through two leaders: no att
     t.is(after.restarts, 0)
     t.true(after.checkpoints.counts.completed >= before.checkpoints.counts.completed)
     t.deepEqual(after.exceptions, [])
+    t.deepEqual(output.missing, [], `seed ${seed}`)
+    t.deepEqual(cluster.invariants.problems, [], `seed ${seed}`)
+  }
+})
+
+test('splits that readers ask for one by one are given once, through one leader after the other', async (t) => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const { cluster, output, details, end } = await submitted(seed, 'pulled')
+    await cluster.clock.advance(between(cluster.random, 500, 1_500))
+    const before = await details()
+    for (let crash = 0; crash < 3; crash++) {
+      await leaderCrashes(cluster, true)
+      t.deepEqual(attempts(await details()), attempts(before), `seed ${seed}`)
+    }
+    await end()
+    t.is((await details()).restarts, 0, `seed ${seed}`)
     t.deepEqual(output.missing, [], `seed ${seed}`)
     t.deepEqual(cluster.invariants.problems, [], `seed ${seed}`)
   }

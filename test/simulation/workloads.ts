@@ -1,6 +1,7 @@
 /** The jobs that a simulation runs: small, of different shapes, each with what it writes when nothing fails. */
 import { generatorSource, outputTag, StreamExecutionEnvironment, windows } from '#client/index.js'
 import type { CommittedOutput } from './committed-output.js'
+import { pulledSource } from './pulled-source.js'
 
 export interface Workload {
   readonly name: string
@@ -156,9 +157,24 @@ const shortAndLong: Shape = {
       await env.execute(name)
     },
 }
+/** Readers that ask for their splits one by one, so that whoever leads must know who has which. */
+const pulled: Shape = {
+  expected: ({ records }) => numbers(records).map(String),
+  program:
+    ({ records, ratePerSecond, name, parallelism }, output, config) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      env
+        .fromSource(pulledSource(records, (1_000 * parallelism) / ratePerSecond), { uid: 'pulled' })
+        .rebalance()
+        .map(String, 'texts')
+        .sinkTo(output.sink('texts'), 'sink')
+      await env.execute(name)
+    },
+}
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
-export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong } as const
+export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong, pulled } as const
 
 function counted(keys: readonly string[]): readonly string[] {
   const counts = new Map<string, number>()
