@@ -13,6 +13,7 @@ const WITH_VALUE = new Set([
   '--target',
   '-s',
   '--fromSavepoint',
+  '--data-dir',
 ])
 
 export interface SplitCommandLine {

@@ -15,12 +15,14 @@ import { cancel } from './cancel.js'
 import { optionWithoutValue, splitCommandLine, spreadDynamic } from './command-line.js'
 import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig } from './connect.js'
 import { EXIT, exitCodeOf, printExitCodes } from './exit-codes.js'
+import { fsck, fsckDirectory, gc } from './fsck.js'
 import { list } from './list.js'
+import { resetInSyncSet } from './reset-in-sync.js'
 import { namingProgram, refuseMissing, run, stackOf } from './run.js'
 import { status } from './status.js'
 import { processTerminal } from './terminal.js'
 
-const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'config']
+const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'fsck', 'gc', 'config']
 const OPTION_NAMES = [
   'jobmanager',
   'zookeeperNamespace',
@@ -31,6 +33,10 @@ const OPTION_NAMES = [
   'running',
   'scheduled',
   'all',
+  'repair',
+  'data-dir',
+  'dry-run',
+  'yes-lose-data',
 ]
 const terminal = processTerminal()
 const { own, programArgs } = splitCommandLine(process.argv.slice(2))
@@ -171,6 +177,48 @@ const parser = yargs(spreadDynamic(own))
     (command) => common(command).positional('job', { type: 'string', demandOption: true, describe: 'Job id' }),
     (argv) => {
       exitCode = withCluster(argv, (client) => cancel(client, jobIdOf(argv.job), argv.json, terminal, systemClock))
+    },
+  )
+  .command(
+    'fsck',
+    'Check that each disk has all that the cluster names, reading every byte',
+    (command) =>
+      common(command)
+        .option('repair', { type: 'boolean', default: false, describe: 'Fetch what is missing or damaged from another disk' })
+        .option('data-dir', {
+          type: 'string',
+          requiresArg: true,
+          coerce: last<string | undefined>,
+          describe: 'Check the directory of a stopped JobManager instead',
+        }),
+    (argv) => {
+      const directory = argv['data-dir']
+      if (directory !== undefined && argv.repair) throw new FlottError('INVALID_ARGUMENT', '--repair needs the cluster, not --data-dir')
+      exitCode =
+        directory === undefined
+          ? withCluster(argv, (client) => fsck(client, argv, terminal))
+          : fsckDirectory(directory, argv.json, terminal)
+    },
+  )
+  .command(
+    'gc',
+    'Remove blobs that nothing has named for an hour',
+    (command) => common(command).option('dry-run', { type: 'boolean', default: false, describe: 'Only say what would be removed' }),
+    (argv) => {
+      exitCode = withCluster(argv, (client) => gc(client, { dryRun: argv['dry-run'], json: argv.json }, terminal))
+    },
+  )
+  .command(
+    'reset-in-sync',
+    'When all disks of the in-sync set are lost: let the JobManager at -m lead with what it has',
+    (command) =>
+      common(command)
+        .option('yes-lose-data', { type: 'boolean', default: false, describe: 'Do it; else only say what would be lost' })
+        .demandOption('jobmanager', 'which JobManager is to lead? Give its REST address with --jobmanager (-m)'),
+    (argv) => {
+      const { config } = loadClientConfig(clusterOptions(argv))
+      const options = { loseData: argv['yes-lose-data'], json: argv.json }
+      exitCode = withCluster(argv, (client) => resetInSyncSet(client, config, options, terminal))
     },
   )
   .command(

@@ -16,6 +16,7 @@ import type {
   PlanResponse,
   TaskManagersResponse,
 } from '#protocol/rest/responses.js'
+import type { DiskResponse, FsckResponse, GcResponse } from '#protocol/rest/storage-check.js'
 import { fromTaggedJson } from '#protocol/rest/tagged-json.js'
 import type { ClusterClient, CollectedRecords, JobResult } from './cluster-client.js'
 import { type RestAddresses, staticAddresses } from './rest-addresses.js'
@@ -36,6 +37,8 @@ export interface RestClusterClientOptions {
 const RETRY: RetryPolicy = { attempts: 20, firstDelayMs: 100, maxDelayMs: 3_000 }
 const POLL_FIRST_MS = 10
 const POLL_MAX_MS = 1_000
+/** Node.js' own limit for the head of an answer. */
+const STORAGE_TIMEOUT_MS = 300_000
 const STATUS = { SUCCEEDED: 'FINISHED', FAILED: 'FAILED', CANCELED: 'CANCELED' } as const
 
 export class RestClusterClient implements ClusterClient {
@@ -109,6 +112,17 @@ export class RestClusterClient implements ClusterClient {
   }
   plan(jobId: string): Promise<PlanResponse> {
     return this.#get(`/v1/jobs/${jobId}/plan`)
+  }
+  /** Reads every byte on every disk of the in-sync set. */
+  fsck(repair: boolean): Promise<FsckResponse> {
+    return this.#transport.send({ method: repair ? 'POST' : 'GET', path: '/v1/flott/fsck', timeoutMs: STORAGE_TIMEOUT_MS })
+  }
+  /** Of the JobManager that is asked, whether it leads or not. */
+  disk(): Promise<DiskResponse> {
+    return this.#get('/v1/flott/disk')
+  }
+  gc(dryRun: boolean): Promise<GcResponse> {
+    return this.#transport.send({ method: dryRun ? 'GET' : 'POST', path: '/v1/flott/gc', timeoutMs: STORAGE_TIMEOUT_MS })
   }
   async close(): Promise<void> {
     await this.#addresses.close()

@@ -62,6 +62,12 @@ export const ERRORS = {
     http: 503,
     doc: "This JobManager's disk is not in the in-sync set, so it may not lead.",
   },
+  IN_SYNC_MEMBER_LIVES: {
+    outcome: 'not-applied',
+    retry: false,
+    http: 409,
+    doc: 'A JobManager of the in-sync set leads, or can: the set must not be reset.',
+  },
   DATA_DIRECTORY_LOCKED: { outcome: 'not-applied', retry: false, http: 500, doc: 'Another process uses the data directory.' },
   DATA_DIRECTORY_UNUSABLE: { outcome: 'not-applied', retry: false, http: 500, doc: 'The data directory can not be read or written.' },
   STORAGE_FULL: { outcome: 'not-applied', retry: true, http: 507, doc: 'The disk is full.' },

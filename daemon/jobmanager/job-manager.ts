@@ -11,6 +11,7 @@ import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
 import { type LeaderParts, LeaderServices } from './leader-services.js'
+import type { StorageOperations } from './replication/storage-operations.js'
 
 const DRAIN_MAX_MS = 200
 
@@ -19,7 +20,12 @@ export interface LeaderStorage {
   /** On this disk before anything is acknowledged under the epoch. */
   persistEpoch(reign: Reign): Promise<void>
   /** NOT_IN_SYNC unless this disk is a member of the in-sync set. From then on `put` reaches all members, and standbys may join. */
-  lead(reign: Reign): Promise<{ readonly blobs: ReplicatedBlobStore; readonly clusterUuid: string; stop(): Promise<void> }>
+  lead(reign: Reign): Promise<{
+    readonly blobs: ReplicatedBlobStore
+    readonly clusterUuid: string
+    readonly operations: StorageOperations
+    stop(): Promise<void>
+  }>
 }
 
 export interface JobManagerOptions {
@@ -34,6 +40,7 @@ export interface JobManagerOptions {
 export interface Leading {
   readonly dispatcher: DispatcherGateway
   readonly blobs: ReplicatedBlobStore
+  readonly storage: StorageOperations
   readonly info: LeaderInfo
 }
 
@@ -102,7 +109,7 @@ export class JobManager implements Service {
       await reign.publish(info)
       reign.signal.throwIfAborted()
       services.serve()
-      this.#leading = { dispatcher: services.dispatcher, blobs: replication.blobs, info }
+      this.#leading = { dispatcher: services.dispatcher, blobs: replication.blobs, storage: replication.operations, info }
       logger.info('leads', { epoch: reign.epoch })
     } catch (error) {
       await stop()

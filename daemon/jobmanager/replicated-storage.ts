@@ -7,14 +7,15 @@ import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import { type ReplicationGateway, replicaGateway, replicationGateway } from '#protocol/gateways/replication-gateway.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
 import type { BlobStore, BlobTransfer, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
-import type { FactStore, Replica } from '#protocol/ha/facts.js'
+import type { Replica } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { RpcConnection, RpcNetwork } from '#rpc/rpc.js'
 import type { DataDirectory } from '#storage/data-directory.js'
 import type { LeaderStorage } from './job-manager.js'
-import { liveBlobs } from './replication/live-blobs.js'
+import { inspectBlobs } from './replication/inspect-blobs.js'
 import { ReplicatingBlobStore } from './replication/replicating-blob-store.js'
 import { ReplicationEndpoint } from './replication/replication-endpoint.js'
+import { type StorageOperations, storageOperations } from './replication/storage-operations.js'
 
 const GARBAGE_PERIOD_MS = 600_000
 /** What is stored and not named yet is no garbage: longer than a checkpoint or an upload takes. */
@@ -47,20 +48,18 @@ export class ReplicatedStorage implements LeaderStorage {
     if (!this.options.network.seen.adopt(epoch)) throw new FlottError('NOT_LEADER', 'a higher epoch was seen already')
   }
 
-  async lead(reign: Reign): Promise<{ blobs: ReplicatedBlobStore; clusterUuid: string; stop(): Promise<void> }> {
+  async lead(
+    reign: Reign,
+  ): Promise<{ blobs: ReplicatedBlobStore; clusterUuid: string; operations: StorageOperations; stop(): Promise<void> }> {
     const { disk, self, transfer, network, minInSync, stallTimeoutMs, clock, logger, onBroken } = this.options
     const peers = new Peers(network, reign.epoch)
+    const replicaAt = async (address: string) => (await peers.at(address)).gateway(replicaGateway, { epoch: () => reign.epoch })
     const store = await ReplicatingBlobStore.open({
       self,
       reign,
       local: disk.blobs,
       transfer,
-      deleteOn: ({ address }) => ({
-        deleteBlobs: async (request) => {
-          const peer = await peers.at(address)
-          return peer.gateway(replicaGateway, { epoch: () => reign.epoch }).deleteBlobs(request)
-        },
-      }),
+      deleteOn: ({ address }) => ({ deleteBlobs: async (request) => (await replicaAt(address)).deleteBlobs(request) }),
       minInSync,
       stallTimeoutMs,
       clock,
@@ -69,11 +68,23 @@ export class ReplicatedStorage implements LeaderStorage {
     })
     const endpoint: ReplicationGateway = new ReplicationEndpoint(store)
     const unregister = network.endpoints.register(replicationGateway, endpoint)
-    const garbage = every(clock, GARBAGE_PERIOD_MS, () => void this.#collect(reign.facts, store), { unref: true })
+    const operations = storageOperations({
+      self,
+      facts: reign.facts,
+      store,
+      decode: { manifest: decodeManifest, deployment: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as DeploymentRecord },
+      on: ({ address, diskId }) => ({
+        inspectBlobs: async (request) =>
+          diskId === self.diskId ? inspectBlobs(disk.blobs, request) : (await replicaAt(address)).inspectBlobs(request),
+      }),
+      graceMs: GARBAGE_GRACE_MS,
+    })
+    const garbage = every(clock, GARBAGE_PERIOD_MS, () => void this.#collect(operations), { unref: true })
     this.#leading = store
     return {
       blobs: store,
       clusterUuid: disk.clusterUuid ?? '',
+      operations,
       stop: async () => {
         unregister()
         garbage.cancel()
@@ -83,13 +94,11 @@ export class ReplicatedStorage implements LeaderStorage {
     }
   }
 
-  async #collect(facts: FactStore, store: ReplicatingBlobStore): Promise<void> {
+  async #collect(operations: StorageOperations): Promise<void> {
     const { logger } = this.options
     try {
-      const deployment = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as DeploymentRecord
-      const live = await liveBlobs(facts, store, { manifest: decodeManifest, deployment })
-      const collected = await store.collectGarbage(live, GARBAGE_GRACE_MS)
-      if (collected.length > 0) logger.info('blobs collected that nothing names', { count: collected.length })
+      const { removed } = await operations.collect({ dryRun: false })
+      if (removed.length > 0) logger.info('blobs collected that nothing names', { count: removed.length })
     } catch (error) {
       logger.warn('garbage was not collected', { error })
     }

@@ -36,7 +36,8 @@ import { jobMasterSettings } from './jobmaster/job-master-settings.js'
 import { ThreadEnumeratorHost } from './jobmaster/sources/thread-enumerator-host.js'
 import type { LeaderParts } from './leader-services.js'
 import { ReplicatedStorage } from './replicated-storage.js'
-import { establishMembership } from './replication/membership.js'
+import { reportDisk } from './replication/disk-report.js'
+import { Membership } from './replication/membership.js'
 import { ReplicaEndpoint } from './replication/replica.js'
 import { RestEndpoint } from './rest/rest-endpoint.js'
 import { Standby } from './standby.js'
@@ -76,7 +77,19 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   const self: Replica = { jobManagerId: config['jobmanager.resource-id'] || rpcAddress, diskId: disk.diskId, address: rpcAddress }
 
   const sessionFile = context.lockFile === undefined ? undefined : sessionFileOf(context.lockFile)
-  const { election, retrieval: found, releaseLeftBehind } = leadership({ config, disk, self, sessionFile, logger, fatal: context.fatal })
+  const {
+    election,
+    retrieval: found,
+    membership,
+    releaseLeftBehind,
+  } = leadership({
+    config,
+    disk,
+    self,
+    sessionFile,
+    logger,
+    fatal: context.fatal,
+  })
   retrieval = found
   storage = new ReplicatedStorage({
     disk,
@@ -104,6 +117,8 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
       version: installedVersion(),
       leading: () => jobManager?.leading(),
       leader: () => found.current,
+      hindrance: () => membership.hindrance,
+      disk: () => reportDisk({ self, clusterUuid: disk.clusterUuid, blobs: disk.blobs, facts: membership.facts }),
       configuration: configuration(config),
       processMetrics,
       maxContentLength: config['rest.server.max-content-length'],
@@ -158,13 +173,15 @@ function leadership(parts: {
 }): {
   election: LeaderElection
   retrieval: LeaderRetrieval
+  membership: Membership
   /** Ends the session of a predecessor that died under the same lock and had nobody to do so. */
   releaseLeftBehind(): Promise<void>
 } {
   const { config, disk, self, sessionFile, logger, fatal } = parts
   const deps = { clock: systemClock, random: systemRandom, logger }
   const clusterId = config['high-availability.cluster-id']
-  const isMember = (facts: FactStore) => establishMembership({ facts, disk, self, clusterId, newUuid: randomUUID })
+  const membership = new Membership({ disk, self, clusterId, newUuid: randomUUID, logger })
+  const isMember = (facts: FactStore) => membership.establish(facts)
   if (config['high-availability.type'] === 'zookeeper') {
     const quorum = config['high-availability.zookeeper.quorum'].join(',')
     const election = new ZooKeeperLeaderElection({
@@ -184,7 +201,7 @@ function leadership(parts: {
       const outcome = await releaseSession(sessionFile, deps).catch((error: unknown) => error)
       if (outcome !== 'nothing') logger.info('the session that a dead predecessor left', { outcome })
     }
-    return { election, retrieval: zookeeperLeaderRetrieval(config, deps), releaseLeftBehind }
+    return { election, retrieval: zookeeperLeaderRetrieval(config, deps), membership, releaseLeftBehind }
   }
   const retrieval = new FixedLeaderRetrieval()
   const facts = levelFactStore(disk.db)
@@ -203,7 +220,7 @@ function leadership(parts: {
     stepDown: (reason, options) => embedded.stepDown(reason, options),
     stop: () => embedded.stop(),
   }
-  return { election, retrieval, releaseLeftBehind: async () => {} }
+  return { election, retrieval, membership, releaseLeftBehind: async () => {} }
 }
 
 function leaderParts(parts: {

@@ -4,6 +4,7 @@ import test from 'ava'
 import { systemClock } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
+import type { StorageOperations } from '#jobmanager/replication/storage-operations.js'
 import { RestEndpoint } from '#jobmanager/rest/rest-endpoint.js'
 import type { DispatcherGateway } from '#protocol/gateways/dispatcher-gateway.js'
 import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
@@ -55,6 +56,10 @@ async function endpoint(role: {
       calls.blobs.set(name, Buffer.concat(blocks))
     },
   } as unknown as ReplicatedBlobStore
+  const storage: StorageOperations = {
+    check: async () => ({ healthy: true, disks: [], unreadable: [] }),
+    collect: async ({ dryRun }) => ({ 'dry-run': dryRun, removed: [], 'removed-bytes': 0, waiting: [] }),
+  }
   const info: LeaderInfo = {
     jobManagerId: 'jm',
     rpcAddress: 'localhost:1',
@@ -66,8 +71,10 @@ async function endpoint(role: {
       clock: systemClock,
       logger: silentLogger,
       version: '0.0.0',
-      leading: () => (role.leads ? { dispatcher, blobs, info } : undefined),
+      leading: () => (role.leads ? { dispatcher, blobs, storage, info } : undefined),
       leader: () => role.leader ?? (role.leads ? info : undefined),
+      hindrance: () => (role.leads ? undefined : 'why'),
+      disk: () => Promise.reject(new FlottError('ZOOKEEPER_UNAVAILABLE', 'not yet')),
       configuration: [{ key: 'rest.port', value: '8081' }],
       processMetrics: () => '',
       maxContentLength: LIMIT,
@@ -203,4 +210,25 @@ test('/metrics is answered by each JobManager', async (t) => {
   t.teardown(() => Promise.all([jm.stop(), standby.stop()]))
   t.regex(await (await fetch(`${jm.url}/metrics`)).text(), /^flott_slots_total 4$/m)
   t.regex(await (await fetch(`${standby.url}/metrics`)).text(), /^flott_jobmanager_leading 0$/m)
+})
+
+test('readiness says why nobody leads', async (t) => {
+  const standby = await endpoint({ leads: false })
+  t.teardown(standby.stop)
+  const answer = await fetch(`${standby.url}/readyz`)
+  t.is(answer.status, 503)
+  t.like(await answer.json(), { status: 'no leader is known: why', leading: false })
+  t.is((await fetch(`${standby.url}/v1/flott/disk`)).status, 503)
+})
+
+test('check and collection of blobs: GET only tells, POST acts', async (t) => {
+  const leader = await endpoint({ leads: true })
+  t.teardown(leader.stop)
+  for (const [method, dryRun] of [
+    ['GET', true],
+    ['POST', false],
+  ] as const) {
+    t.like(await (await fetch(`${leader.url}/v1/flott/gc`, { method })).json(), { 'dry-run': dryRun })
+    t.like(await (await fetch(`${leader.url}/v1/flott/fsck`, { method })).json(), { healthy: true })
+  }
 })

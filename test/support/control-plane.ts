@@ -7,6 +7,7 @@ import { seededRandom } from '#core/random.js'
 import { JobManager } from '#jobmanager/job-manager.js'
 import type { CheckpointCoordinatorApi, JobMasterContext, SourceCoordinatorsApi } from '#jobmanager/jobmaster/job-master-context.js'
 import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
+import type { StorageOperations } from '#jobmanager/replication/storage-operations.js'
 import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
@@ -45,6 +46,11 @@ export class FakeReign implements Reign {
   async publish(): Promise<void> {
     this.published = true
   }
+}
+
+const NO_OPERATIONS: StorageOperations = {
+  check: async () => ({ healthy: true, disks: [], unreadable: [] }),
+  collect: async ({ dryRun }) => ({ 'dry-run': dryRun, removed: [], 'removed-bytes': 0, waiting: [] }),
 }
 
 /** What a job's coordinators were told. */
@@ -89,7 +95,10 @@ export class ControlPlane {
     }
     this.jobManager = new JobManager({
       election,
-      storage: { persistEpoch: async () => {}, lead: async () => ({ blobs: this.blobs, clusterUuid: 'uuid', stop: async () => {} }) },
+      storage: {
+        persistEpoch: async () => {},
+        lead: async () => ({ blobs: this.blobs, clusterUuid: 'uuid', operations: NO_OPERATIONS, stop: async () => {} }),
+      },
       address: { jobManagerId: `jm${this.#reigns}`, rpcAddress: address, restUrl: '' },
       logger: silentLogger,
       parts: {

@@ -1,8 +1,9 @@
 import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
-import type { ReplicaGateway, ReplicationGateway } from '#protocol/gateways/replication-gateway.js'
+import type { InspectedBlob, InspectRequest, ReplicaGateway, ReplicationGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobInfo, BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
 import type { Replica } from '#protocol/ha/facts.js'
+import { inspectBlobs } from './inspect-blobs.js'
 
 const PAGE = 500
 
@@ -71,5 +72,9 @@ export class ReplicaEndpoint implements ReplicaGateway {
     if (diskId !== this.options.self.diskId || number <= this.#deletions) return { accepted: false }
     await this.options.local.delete(names)
     return { accepted: true }
+  }
+
+  inspectBlobs(request: InspectRequest): Promise<{ blobs: readonly InspectedBlob[]; ended: boolean }> {
+    return inspectBlobs(this.options.local, request)
   }
 }

@@ -15,7 +15,7 @@ export interface ReplicationOptions {
   readonly local: BlobStore
   readonly transfer: BlobTransfer
   /** How blobs are deleted on another disk. */
-  deleteOn(replica: Replica): ReplicaGateway
+  deleteOn(replica: Replica): Pick<ReplicaGateway, 'deleteBlobs'>
   /** high-availability.replication.min-in-sync */
   readonly minInSync: number
   /** A replica that takes no more of a blob for that long, or does not confirm its end, leaves the set. */
@@ -234,22 +234,47 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
     }
   }
 
-  /**
-   * Deletes what nothing names: blobs that are not in `live` now and were not when they were seen `graceMs` ago. The grace covers
-   * what is put but not named yet, so it is longer than any checkpoint takes. Returns the names.
-   */
-  async collectGarbage(live: ReadonlySet<string>, graceMs: number): Promise<readonly string[]> {
+  /** What is on our disk, not in `live` and not being put; and for how long that has been seen. */
+  async unnamed(live: ReadonlySet<string>): Promise<readonly (BlobInfo & { readonly unnamedMs: number })[]> {
     const nowMs = this.options.clock.monotonicMs()
-    const garbage: string[] = []
-    for await (const { name } of this.options.local.list('')) {
-      if (live.has(name)) this.#unnamed.delete(name)
-      else if (!this.#unnamed.has(name)) this.#unnamed.set(name, nowMs)
-      else if (nowMs - this.#unnamed.get(name)! >= graceMs) garbage.push(name)
+    const found: (BlobInfo & { unnamedMs: number })[] = []
+    for await (const info of this.options.local.list('')) {
+      if (live.has(info.name)) {
+        this.#unnamed.delete(info.name)
+        continue
+      }
+      if (this.#putting.has(info.name)) continue
+      const sinceMs = this.#unnamed.get(info.name) ?? nowMs
+      this.#unnamed.set(info.name, sinceMs)
+      found.push({ ...info, unnamedMs: nowMs - sinceMs })
     }
-    const still = garbage.filter((name) => this.#unnamed.has(name) && !this.#putting.has(name))
-    await this.delete(still)
-    for (const name of still) this.#unnamed.delete(name)
-    return still
+    return found
+  }
+  isPutting(name: string): boolean {
+    return this.#putting.has(name)
+  }
+  /** Whether it is on other disks only, where nobody puts it: what is being put is on ours first. */
+  async isStray(name: string): Promise<boolean> {
+    if (!this.#unnamed.has(name)) this.#unnamed.set(name, this.options.clock.monotonicMs()) // A put from now on takes it away.
+    return !this.#putting.has(name) && !(await this.options.local.info(name))
+  }
+  /**
+   * Deletes, on every disk, what was found to be unnamed or stray, except for what was put since. The caller has let a grace pass that
+   * covers what is put and not named yet, so it is longer than any checkpoint takes. Returns what went.
+   */
+  async deleteUnnamed(names: readonly string[]): Promise<readonly string[]> {
+    const gone = names.filter((name) => this.#unnamed.has(name) && !this.#putting.has(name))
+    await this.delete(gone)
+    for (const name of gone) this.#unnamed.delete(name)
+    return gone
+  }
+
+  /** Brings a blob of ours to a member that lacks it or has it damaged. False when that fails: then the member leaves the set. */
+  async resend(name: string, replica: Replica, damaged: boolean): Promise<boolean> {
+    const info = await this.options.local.info(name)
+    if (!info) return false
+    if (damaged) await this.#deleteOn(replica, ++this.#deletions, [name])
+    return this.#send(info, replica)
   }
 
   /** Resolves with the disk's place once no change of the set concerns it any more. */

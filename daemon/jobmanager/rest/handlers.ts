@@ -94,6 +94,10 @@ export function leaderRoutes(rest: RestContext): readonly Route[] {
       return taskManagerDetailsView(found)
     }),
     get('/jobmanager/config', async () => rest.configuration),
+    get('/flott/fsck', (_, { storage }) => storage.check({ repair: false })),
+    { method: 'post', path: '/flott/fsck', handle: (_, { storage }) => storage.check({ repair: true }) },
+    get('/flott/gc', (_, { storage }) => storage.collect({ dryRun: true })),
+    { method: 'post', path: '/flott/gc', handle: (_, { storage }) => storage.collect({ dryRun: false }) },
   ]
 }
 
@@ -106,10 +110,13 @@ export function addLocalRoutes(router: Router, rest: RestContext): void {
     const leader = rest.leader()
     ctx.status = leader === undefined ? 503 : 200
     ctx.body = {
-      status: leader === undefined ? 'no leader is known' : 'ready',
+      status: leader !== undefined ? 'ready' : ['no leader is known', rest.hindrance()].filter((part) => part !== undefined).join(': '),
       leading: rest.leading() !== undefined,
       leader: leader?.restUrl ?? null,
     }
+  })
+  router.get('/flott/disk', async (ctx) => {
+    ctx.body = await rest.disk()
   })
   router.get('/metrics', async (ctx) => {
     const leading = rest.leading()

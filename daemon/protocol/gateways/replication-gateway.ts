@@ -18,10 +18,23 @@ export interface ReplicationGateway {
   leave(request: { diskId: string }): Promise<{ accepted: true }>
 }
 
+export interface InspectedBlob extends BlobInfo {
+  /** Why it can not be read. */
+  readonly problem?: string
+}
+export interface InspectRequest {
+  readonly after: string
+  readonly limit: number
+  /** Every byte, against its checksums; else names and sizes only. */
+  readonly read: boolean
+}
+
 /** Served by every JobManager; called by the leader. */
 export interface ReplicaGateway {
   /** Deletes blobs that nothing names. Refused (ignored) when numbered at or below the `deletions` of the latest join: it is late. */
   deleteBlobs(request: { diskId: string; number: number; names: readonly string[] }): Promise<{ accepted: boolean }>
+  /** Blobs on this disk with a name above `after`, in order; a page ends early when it has read much. */
+  inspectBlobs(request: InspectRequest): Promise<{ blobs: readonly InspectedBlob[]; ended: boolean }>
 }
 
 export const replicationGateway = defineGateway<ReplicationGateway>('Replication', {
@@ -33,4 +46,5 @@ export const replicationGateway = defineGateway<ReplicationGateway>('Replication
 
 export const replicaGateway = defineGateway<ReplicaGateway>('Replica', {
   deleteBlobs: { timeoutMs: 10_000, idempotent: true },
+  inspectBlobs: { timeoutMs: 60_000, idempotent: true },
 })

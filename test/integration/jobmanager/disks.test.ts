@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { CheckpointsResponse } from '#protocol/rest/responses.js'
+import type { FsckResponse, GcResponse } from '#protocol/rest/storage-check.js'
 import { decodeBlobKey, decodeBlobValue, encodeBlockKey } from '#storage/keys.js'
 import { levelOnDisk, SYNC } from '#storage/level-database.js'
 import { committedLines, mistakesOf, NO_MISTAKES } from '../../support/numbered-counts.js'
@@ -133,17 +134,83 @@ test.serial("chunks damaged on the leader's disk come from the standby at a rest
   await job.until('completed', 1)
   await cluster.taskManagers[0]!.kill()
   await Promise.all([first.kill(), second.kill()])
-  t.true((await damageChunks(join(job.dataOf(0), 'level'))) > 0)
+  const damaged = await damageChunks(join(job.dataOf(0), 'level'))
+  t.true(damaged > 0)
+  const offline = await Promise.all([0, 1].map((i) => cluster.flott(['fsck', '--data-dir', job.dataOf(i)])))
+  t.deepEqual(
+    offline.map(({ code, stdout }) => [code, stdout.match(/^CORRUPT chunk\//gm)?.length ?? 0]),
+    [
+      [1, damaged],
+      [0, 0],
+    ],
+  )
   first.spawn()
   await first.ready()
   const joined = joinsOf(second.log)
   await second.start()
   await cluster.until('the standby is in sync', async () => joinsOf(second.log) > joined)
   t.is((await cluster.leader()).pid, first.pid)
+  const checked = await cluster.flott(['fsck', '--json'])
+  const { healthy, disks } = JSON.parse(checked.stdout) as FsckResponse
+  t.deepEqual([checked.code, healthy], [1, false])
+  t.true(disks[0]!.leading && disks[0]!.problems.length > 0 && disks[0]!.problems.every(({ kind }) => kind === 'CORRUPT'))
+  t.deepEqual(disks[1]!.problems, [])
   await cluster.taskManagers[0]!.start()
   await job.until('completed', 2)
   t.regex(first.log, /a bad blob was fetched from another disk/)
+  const repaired = await cluster.flott(['fsck', '--repair'])
+  t.is(repaired.code, 0, repaired.stdout + repaired.stderr)
+  t.is((await cluster.flott(['fsck'])).code, 0)
+  const collected = await cluster.flott(['gc', '--dry-run', '--json'])
+  t.is(collected.code, 0, collected.stderr)
+  t.true((JSON.parse(collected.stdout) as GcResponse)['dry-run'])
   await job.finish()
+})
+
+test.serial('every disk of the in-sync set is lost: nobody leads by itself, and says why; flott reset-in-sync decides', async (t) => {
+  const job = await startJob(t)
+  const { cluster } = job
+  const [first, second] = cluster.jobManagers as [(typeof cluster.jobManagers)[0], (typeof cluster.jobManagers)[0]]
+  const living = new URL(first.restUrl).host
+  const refused = await cluster.flott(['reset-in-sync', '-m', living, '--yes-lose-data'])
+  t.is(refused.code, 1)
+  t.regex(refused.stderr, /IN_SYNC_MEMBER_LIVES/)
+  await Promise.all([first.kill(), second.kill()])
+  for (const index of [0, 1]) rmSync(job.dataOf(index), { recursive: true })
+  const joined = first.log.length
+  first.spawn()
+  await cluster.until('it says that it can not lead', async () => first.log.slice(joined).includes('can not lead'))
+  const url = /"restUrl":"([^"]+)"/.exec(first.log.slice(joined))![1]!
+  const address = new URL(url).host
+  const ready = await fetch(`${url}/readyz`)
+  t.is(ready.status, 503)
+  t.regex(
+    ((await ready.json()) as { status: string }).status,
+    /^no leader is known: disk .* of jm-0 is not in the in-sync set, which is jm-/,
+  )
+
+  const reset = (...more: string[]) =>
+    cluster.until('the sessions of the dead have ended', async () => {
+      const result = await cluster.flott(['reset-in-sync', '-m', address, ...more])
+      return !result.stderr.includes('IN_SYNC_MEMBER_LIVES') && result
+    })
+  const told = await reset()
+  t.is(told.code, 1, told.stderr)
+  t.regex(told.stdout, /Of 1 jobs 1 lose what they name, .*fail:\n {2}[0-9a-f]{32} steady counts: 1 blobs/)
+  t.regex(told.stdout, /Nothing was changed/)
+  t.is((await fetch(`${url}/readyz`)).status, 503)
+  const done = await reset('--yes-lose-data')
+  t.is(done.code, 0, done.stderr)
+  await first.ready()
+  t.is((await cluster.leader()).pid, first.pid)
+  t.regex((await cluster.rest<{ leader: { epoch: string } }>('/overview')).leader.epoch, /^1:/)
+  t.is((await cluster.jobs())[0]!.state, 'FAILED')
+  const again = await cluster.flott(['reset-in-sync', '-m', address, '--yes-lose-data'])
+  t.is(again.code, 1)
+  t.regex(again.stderr, /IN_SYNC_MEMBER_LIVES/)
+  const before = joinsOf(second.log)
+  await second.start()
+  await cluster.until('the other one is in sync', async () => joinsOf(second.log) > before)
 })
 
 /** Flips a bit in the first block of each chunk; how many. */

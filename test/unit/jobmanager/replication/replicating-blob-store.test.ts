@@ -9,7 +9,6 @@ import { GrantedReign } from '#ha/reign.js'
 import { ReplicaEndpoint } from '#jobmanager/replication/replica.js'
 import { ReplicatingBlobStore } from '#jobmanager/replication/replicating-blob-store.js'
 import { ReplicationEndpoint } from '#jobmanager/replication/replication-endpoint.js'
-import type { ReplicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
 import type { FactStore, Replica } from '#protocol/ha/facts.js'
 import { LevelBlobStore } from '#storage/level-blob-store.js'
@@ -67,7 +66,7 @@ class Cluster {
       reign: cluster.reign,
       local: cluster.host('a').local,
       transfer: cluster.transfer,
-      deleteOn: (replica): ReplicaGateway => ({
+      deleteOn: (replica) => ({
         deleteBlobs: async (request) => {
           cluster.#assertUp(replica.address)
           return cluster.host(replica.diskId).endpoint.deleteBlobs(request)
@@ -248,11 +247,15 @@ test('garbage is deleted on every disk after its grace; what is put or named mea
   await cluster.join('b')
   for (const name of ['named', 'garbage', 'put-again']) await cluster.leader.put(name, bytes(name))
   const live = new Set(['named'])
-  t.deepEqual(await cluster.leader.collectGarbage(live, 1_000), [])
+  const collect = async () => {
+    const old = (await cluster.leader.unnamed(live)).filter(({ unnamedMs }) => unnamedMs >= 1_000)
+    return cluster.leader.deleteUnnamed(old.map(({ name }) => name))
+  }
+  t.deepEqual(await collect(), [])
   await cluster.clock.advance(1_000)
   await cluster.leader.put('put-again', bytes('put-again'))
   await cluster.leader.put('fresh', bytes('fresh'))
-  t.deepEqual(await cluster.leader.collectGarbage(live, 1_000), ['garbage'])
+  t.deepEqual(await collect(), ['garbage'])
   for (const id of ['a', 'b']) {
     const names: string[] = []
     for await (const { name } of cluster.host(id).local.list('')) names.push(name)

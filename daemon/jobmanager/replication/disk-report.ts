@@ -1,0 +1,52 @@
+import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
+import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import type { BlobStore } from '#protocol/ha/blobs.js'
+import type { FactStore, Replica } from '#protocol/ha/facts.js'
+import type { DiskResponse, JobOnDisk } from '#protocol/rest/storage-check.js'
+import { blobsOf, missingBlobs } from './live-blobs.js'
+
+/** What of each job is on this disk, whether it is in the in-sync set or not: what would be left if it had to lead. */
+export async function reportDisk(options: {
+  readonly self: Replica
+  readonly clusterUuid: string | undefined
+  readonly blobs: BlobStore
+  readonly facts: FactStore
+}): Promise<DiskResponse> {
+  const { self, clusterUuid, blobs, facts } = options
+  await facts.sync()
+  const members = (await facts.readIsr())?.value ?? []
+  const jobs: JobOnDisk[] = []
+  for (const jobId of await facts.listJobs()) {
+    const job = (await facts.readJob(jobId))?.value
+    if (!job) continue
+    const about = { id: jobId, name: job.jobName, ended: job.terminal !== undefined }
+    try {
+      jobs.push({ ...about, missing: await missingBlobs(await blobsOf(job, blobs, DECODE), blobs) })
+    } catch (error) {
+      jobs.push({ ...about, missing: [(error as Error).message] })
+    }
+  }
+  let [count, bytes] = [0, 0]
+  for await (const info of blobs.list('')) {
+    count++
+    bytes += info.bytes
+  }
+  return {
+    ...replicaView(self),
+    'cluster-uuid': clusterUuid ?? null,
+    'in-sync': members.some(({ diskId }) => diskId === self.diskId),
+    'in-sync-set': members.map(replicaView),
+    blobs: count,
+    bytes,
+    jobs,
+  }
+}
+
+const DECODE = {
+  manifest: decodeManifest,
+  deployment: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as DeploymentRecord,
+}
+
+function replicaView({ jobManagerId, diskId, address }: Replica) {
+  return { 'jobmanager-id': jobManagerId, 'disk-id': diskId, address }
+}
