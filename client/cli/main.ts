@@ -242,8 +242,9 @@ const parser = yargs(spreadDynamic(own))
   .alias('version', 'v')
   .epilogue(`Exit codes: ${printExitCodes()}.`)
   .fail((message, error) => {
-    if (error) throw error
-    throw new FlottError('INVALID_ARGUMENT', optionWithoutValue(own) ?? withNearest(message))
+    const incomplete = optionWithoutValue(own)
+    if (error && incomplete === undefined) throw error
+    throw new FlottError('INVALID_ARGUMENT', incomplete ?? withNearest(message))
   })
 
 async function info(options: ProgramOptions, json: boolean): Promise<number> {
