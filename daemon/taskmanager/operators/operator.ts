@@ -33,6 +33,8 @@ export interface OperatorContext {
   readonly restored?: { readonly checkpointId: number; readonly states: readonly SubtaskState[]; readonly parallelism: number }
   /** The subtask had FINISHED in the checkpoint that it is restored from. */
   readonly finished?: true
+  /** To be called before user code that is not run within a call of the task, but after a promise of the engine: it is to blame from here on. */
+  entering(): void
   /** Makes (and restores, when `restored` is present) the keyed backend. At most once an operator. */
   createKeyedState(): Promise<KeyedStateBackend>
 }

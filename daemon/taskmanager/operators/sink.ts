@@ -103,6 +103,7 @@ export class TwoPhaseSinkOperator extends SinkOperator {
         this.ctx,
         restored.map(({ subtaskIndex, value }) => ({ subtaskIndex, items: of(value) })),
       )
+    this.ctx.entering()
     this.writer = await sink.createWriter(
       this.ctx.runtime,
       share((state) => state.writer),

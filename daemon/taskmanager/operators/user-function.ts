@@ -32,6 +32,7 @@ export class UserFunction {
       })
     }
     this.#opened = true
+    this.ctx.entering()
     await this.#f.open?.(this.ctx.runtime)
   }
   /** Lets the function write to its operator state, then fixes that state. */

@@ -22,7 +22,8 @@ export class MemoryGuard implements MemoryBudget {
     private readonly limitBytes: number,
     private readonly probe: MemoryProbe,
     private readonly clock: Clock,
-    private readonly lastEntered: () => string,
+    /** `withinCall`: a table grows in the operator's call; else it is found after a frame that went through the whole chain. */
+    private readonly lastEntered: (withinCall: boolean) => string,
   ) {}
   reserve(bytes: number): void {
     const wanted = this.probe.usedBytes() + bytes
@@ -39,7 +40,7 @@ export class MemoryGuard implements MemoryBudget {
     const limit = Math.round(this.limitBytes / 2 ** 20)
     throw new FlottError(
       'MEMORY_EXCEEDED',
-      `the slot's share of ${limit} MiB does not hold ${used} MiB in use${bytes > 0 ? ` and ${Math.round(bytes / 2 ** 20)} MiB more` : ''}; last entered: ${this.lastEntered()}`,
+      `the slot's share of ${limit} MiB does not hold ${used} MiB in use${bytes > 0 ? ` and ${Math.round(bytes / 2 ** 20)} MiB more` : ''}; last entered: ${this.lastEntered(bytes > 0)}`,
     )
   }
 }

@@ -6,6 +6,7 @@ import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from '#protocol/
 import type { DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ChannelDescriptor } from '../exchange/exchange.js'
+import type { WorkerFrame } from './worker-stack.js'
 
 export interface SlotWorkerData {
   /** -1 in a spare worker, started ahead of time: its tasks' descriptors say which slot it became. */
@@ -15,6 +16,8 @@ export interface SlotWorkerData {
   readonly memoryBytes: number
   /** This worker's own doorbell: Int32Array(1), 1 while it sleeps. */
   readonly doorbell: SharedArrayBuffer
+  /** Where it says which operator it entered last (task/slot-sites.ts); it makes its own when absent. */
+  readonly sites?: SharedArrayBuffer
   readonly logLevel: string
 }
 
@@ -111,6 +114,11 @@ export type FromSlotWorker =
 export interface SlotWorker {
   post(message: ToSlotWorker, transfer?: readonly ArrayBuffer[]): void
   terminate(): Promise<void>
+  /**
+   * What its thread is doing, innermost frame first, also while it answers nothing; undefined where that can not be told before the
+   * signal aborts. Absent where there is no thread. terminate() ends it.
+   */
+  stack?(signal: AbortSignal): Promise<readonly WorkerFrame[] | undefined>
 }
 export interface SlotWorkerHost {
   /** Starts a worker; `onExit` is called exactly once, also after terminate(). */

@@ -1,6 +1,7 @@
 import { type ResourceLimits, Worker } from 'node:worker_threads'
 import { FlottError } from '#core/errors.js'
 import type { FromSlotWorker, SlotWorker, SlotWorkerData, SlotWorkerHost, ToSlotWorker } from './protocol.js'
+import { stackOfWorker } from './worker-stack.js'
 
 const MEGABYTE = 1024 * 1024
 const YOUNG_GENERATION_MB = 64
@@ -19,6 +20,7 @@ export class ThreadSlotWorkerHost implements SlotWorkerHost {
     const worker = new Worker(this.entry, { workerData: data, resourceLimits: limitsOf(data.memoryBytes), name: 'slot worker' })
     let cause: Error | undefined
     let exited = false
+    const ending = new AbortController()
     worker.on('message', (message: FromSlotWorker) => {
       if (!exited) handlers.onMessage(message)
     })
@@ -27,6 +29,7 @@ export class ThreadSlotWorkerHost implements SlotWorkerHost {
     })
     worker.on('exit', (code) => {
       exited = true
+      ending.abort()
       handlers.onExit(cause ?? (code === 0 ? undefined : new FlottError('TASK_LOST', `the slot worker exited with code ${code}`)))
     })
     return {
@@ -34,8 +37,10 @@ export class ThreadSlotWorkerHost implements SlotWorkerHost {
         worker.postMessage(message, transfer)
       },
       async terminate() {
+        ending.abort() // A paused thread would never end.
         await worker.terminate()
       },
+      stack: (signal) => stackOfWorker(worker.threadId, AbortSignal.any([signal, ending.signal])),
     }
   }
 }

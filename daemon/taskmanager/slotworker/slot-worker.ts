@@ -7,11 +7,13 @@ import type { Clock, Timer } from '#core/clock.js'
 import { configOf } from '#core/config/resolve-config.js'
 import { deserializeError, FlottError, serializeError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { UserCodeLoader } from '#usercode/user-code-loader.js'
 import type { Doorbell } from '../exchange/doorbell.js'
 import type { ExchangeFactory } from '../exchange/exchange.js'
 import type { CreateWindowOperator } from '../operators/operator-factory.js'
 import type { KeyedStateBackend, KeyedStateBackendOptions } from '../state/keyed-state-backend.js'
+import { describeChain, describeSite, lastSite, SlotSites } from '../task/slot-sites.js'
 import { StreamTask } from '../task/stream-task.js'
 import type { TaskEnvironment } from '../task/task-environment.js'
 import { ChunkClient } from './chunk-client.js'
@@ -38,7 +40,8 @@ export class SlotWorker {
   readonly #taskEnvironment: TaskEnvironment
   /** One deployment after the other: each evaluates the program anew. */
   #deploying: Promise<void> = Promise.resolve()
-  #current: StreamTask | undefined
+  readonly #sites: SlotSites
+  #jobGraph: JobGraph | undefined
   #isTurnPlanned = false
   #timer: Timer | undefined
   #isStopped = false
@@ -51,6 +54,7 @@ export class SlotWorker {
       if (!this.#isStopped) env.post(message, transfer)
     }
     this.#chunks = new ChunkClient(post)
+    this.#sites = new SlotSites(env.data.sites)
     this.#logger = new PostLogger(post, env.data.logLevel)
     this.#taskEnvironment = {
       clock,
@@ -58,11 +62,22 @@ export class SlotWorker {
       createKeyedState,
       createWindowOperator,
       chunks: this.#chunks,
-      memory: new MemoryGuard(env.data.memoryBytes, env.memory, clock, () => this.#current?.lastEntered ?? 'no operator'),
+      memory: new MemoryGuard(env.data.memoryBytes, env.memory, clock, (within) => this.#lastEntered(within)),
       logger: this.#logger,
       post,
       wake: () => this.#wake(),
+      siteOf: (vertexId, subtask) =>
+        this.#sites.site(
+          this.#jobGraph!.vertices.findIndex(({ id }) => id === vertexId),
+          subtask,
+        ),
     }
+  }
+  /** Who would be blamed now, for the slot's memory limit. */
+  #lastEntered(withinCall: boolean): string {
+    const site = lastSite(this.#sites.memory)
+    if (!site || !this.#jobGraph) return 'no operator'
+    return withinCall ? describeSite(this.#jobGraph, site) : describeChain(this.#jobGraph, site)
   }
   start(): void {
     this.env.post({ kind: 'ready' })
@@ -116,7 +131,9 @@ export class SlotWorker {
   #each(attemptIds: readonly string[], call: (task: StreamTask) => void): void {
     for (const id of attemptIds) {
       const task = this.#tasks.get(id)
-      if (task) call(task)
+      if (!task) continue
+      task.site.enter()
+      call(task)
     }
   }
   #endTask(attemptId: string, cause: Error | undefined): void {
@@ -129,6 +146,8 @@ export class SlotWorker {
     const wanted = tasks.filter((t) => !this.#tasks.has(t.descriptor.attemptId)) // A repeated message.
     if (wanted.length === 0) return
     let made: StreamTask[]
+    this.#jobGraph = job.jobGraph
+    this.#sites.leave()
     try {
       const { config } = configOf(job.jobGraph.settings, 'job')
       const program = await this.env.loader.load(job.jobGraph, job.artifactDirectory)
@@ -177,7 +196,6 @@ export class SlotWorker {
     if (this.#isStopped) return
     let worked = false
     for (const task of this.#tasks.values()) {
-      this.#current = task
       if (task.runTurn()) worked = true
       if (task.state === 'FINISHED' || task.state === 'CANCELED' || task.state === 'FAILED') this.#tasks.delete(task.attemptId)
     }

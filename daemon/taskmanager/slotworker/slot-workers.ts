@@ -3,14 +3,19 @@
  * serves one allocation: it is thrown away with it, so nothing that a job left behind meets the next one.
  */
 import type { Clock } from '#core/clock.js'
-import { FlottError } from '#core/errors.js'
+import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
 import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { createDoorbell } from '../exchange/doorbell.js'
+import { createSiteMemory, describeSite, lastSite } from '../task/slot-sites.js'
+import { blockedError, type LocatedFrame, locate } from './blocked-error.js'
 import type { FromSlotWorker, SlotWorker, SlotWorkerHost, ToSlotWorker } from './protocol.js'
 
 const SPARE_RETRY_MS = 1_000
 const PING_INTERVAL_MS = 1_000
+/** How long a worker that answers nothing is asked for its stack. */
+const STACK_WAIT_MS = 2_000
 /** slotIndex in the data of a worker that has no slot yet. */
 export const NO_SLOT = -1
 
@@ -33,7 +38,10 @@ export interface SlotWorkersOptions {
 interface RunningWorker {
   slotIndex: number
   readonly doorbell: SharedArrayBuffer
+  readonly sites: SharedArrayBuffer
   worker?: SlotWorker
+  /** Of the tasks that it was given last. */
+  jobGraph?: JobGraph
   /** It runs: from here on it has to answer pings. */
   ready: boolean
   discarded: boolean
@@ -82,7 +90,9 @@ export class SlotWorkers {
     return this.#bySlot.get(slotIndex)?.doorbell
   }
   post(slotIndex: number, message: ToSlotWorker, transfer?: readonly ArrayBuffer[]): void {
-    this.#bySlot.get(slotIndex)?.worker?.post(message, transfer)
+    const running = this.#bySlot.get(slotIndex)
+    if (running && message.kind === 'deploy') running.jobGraph = message.job.jobGraph
+    running?.worker?.post(message, transfer)
   }
   /** Ends the slot's worker; `onExit` follows, with the verdict as its cause. */
   discard(slotIndex: number, verdict?: FlottError): void {
@@ -97,9 +107,10 @@ export class SlotWorkers {
   #start(): RunningWorker {
     const { host, taskManagerId, slotBytes, logLevel } = this.options
     const doorbell = createDoorbell()
-    const running: RunningWorker = { slotIndex: NO_SLOT, doorbell, ready: false, discarded: false, pings: { sequence: 0 } }
+    const sites = createSiteMemory()
+    const running: RunningWorker = { slotIndex: NO_SLOT, doorbell, sites, ready: false, discarded: false, pings: { sequence: 0 } }
     running.worker = host.start(
-      { slotIndex: NO_SLOT, taskManagerId, memoryBytes: slotBytes, doorbell, logLevel },
+      { slotIndex: NO_SLOT, taskManagerId, memoryBytes: slotBytes, doorbell, sites, logLevel },
       { onMessage: (message) => this.#take(running, message), onExit: (cause) => this.#exited(running, cause) },
     )
     return running
@@ -133,7 +144,7 @@ export class SlotWorkers {
     }
     this.#bySlot.delete(slotIndex)
     this.#watchdog?.unwatch(String(slotIndex))
-    this.options.onExit(slotIndex, running.discarded ? running.verdict : lossOf(cause))
+    this.options.onExit(slotIndex, running.discarded ? running.verdict : lossOf(cause, running))
   }
   #watch(running: RunningWorker): void {
     this.#watchdog?.watch(String(running.slotIndex), {
@@ -142,16 +153,37 @@ export class SlotWorkers {
           running.pings.answered = resolve
           running.worker?.post({ kind: 'ping', sequence: ++running.pings.sequence })
         }),
-      onTimeout: (silentMs) =>
-        this.discard(
-          running.slotIndex,
-          new FlottError('TASK_BLOCKED', `the slot worker has answered nothing for ${Math.round(silentMs)} ms`),
-        ),
+      onTimeout: (silentMs) => void this.#blocked(running, silentMs),
     })
+  }
+  async #blocked(running: RunningWorker, silentMs: number): Promise<void> {
+    const { jobGraph, worker, sites } = running
+    const site = lastSite(sites)
+    const stack = worker?.stack ? await this.#stackOf(worker) : undefined
+    if (this.#bySlot.get(running.slotIndex) !== running) return // It has gone meanwhile.
+    this.discard(running.slotIndex, blockedError({ silentMs, jobGraph, site, stack }))
+  }
+  async #stackOf(worker: SlotWorker): Promise<readonly LocatedFrame[] | undefined> {
+    const { clock, logger } = this.options
+    const over = new AbortController()
+    const timer = clock.setTimer(STACK_WAIT_MS, () => over.abort(), { unref: true })
+    try {
+      const frames = await worker.stack?.(over.signal)
+      return frames && (await locate(frames))
+    } catch (error) {
+      logger.warn('the stack of a blocked slot worker could not be read', { error })
+      return undefined
+    } finally {
+      timer.cancel()
+    }
   }
 }
 
-function lossOf(cause: Error | undefined): FlottError {
+/** A worker that has died of its memory says nothing any more: what it had entered is in its shared words. */
+function lossOf(cause: Error | undefined, { jobGraph, sites }: RunningWorker): FlottError {
+  const site = lastSite(sites)
+  if (isFlottError(cause, 'MEMORY_EXCEEDED') && jobGraph && site)
+    return new FlottError(cause.code, `${cause.message}; last entered: ${describeSite(jobGraph, site)}`, { cause })
   if (cause instanceof FlottError) return cause
   return new FlottError('TASK_LOST', `the slot worker ended: ${cause?.message ?? 'by itself'}`, { cause })
 }

@@ -13,6 +13,8 @@ import type { ChainLayout, Target } from './chain-layout.js'
 /** The operator last entered, for error messages: written before each call of user code. */
 export interface Site {
   operator: number
+  /** Tells that it is this task whose code is run; absent where nobody asks (task/slot-sites.ts). */
+  enter?(): void
 }
 
 const FUSED: ReadonlySet<string> = new Set(['map', 'filter', 'flatMap'])

@@ -95,6 +95,7 @@ export class OperatorChain {
       maxParallelism: this.options.maxParallelism,
       ...(restored && states ? { restored: { checkpointId: restored.checkpointId, states, parallelism: restored.parallelism } } : {}),
       ...(restored?.finished ? { finished: true } : {}),
+      entering: () => this.#blame(index),
       async createKeyedState() {
         const backend = createKeyedState({ operatorId: spec.id })
         if (states) await backend.restore(states)
@@ -105,9 +106,13 @@ export class OperatorChain {
   /** From the last to the first, so that what an operator emits finds the ones behind it open. */
   async open(): Promise<void> {
     for (const [index, operator] of this.#order.toReversed()) {
-      this.options.site.operator = index
+      this.#blame(index)
       await operator.open()
     }
+  }
+  #blame(index: number): void {
+    this.options.site.operator = index
+    this.options.site.enter?.()
   }
   get operators(): readonly (readonly [number, Operator])[] {
     return this.#order
@@ -184,14 +189,17 @@ export class OperatorChain {
   async finish(): Promise<void> {
     this.processWatermark(Infinity)
     for (const [index, operator] of this.#order) {
-      this.options.site.operator = index
+      this.#blame(index)
       await operator.endOfData()
     }
   }
   /** In order; every operator is closed, the first error is thrown. */
   async close(): Promise<void> {
     const errors: unknown[] = []
-    for (const [, operator] of this.#order) await operator.close().catch((error: unknown) => errors.push(error))
+    for (const [index, operator] of this.#order) {
+      this.#blame(index)
+      await operator.close().catch((error: unknown) => errors.push(error))
+    }
     if (errors.length > 0) throw errors[0]
   }
 }

@@ -7,11 +7,11 @@ import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 import type { NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import type { StreamEvent } from '../exchange/exchange.js'
 import type { TaskServices } from '../operators/operator.js'
-import { describeOperator, operatorError } from '../operators/operator-error.js'
+import { operatorError } from '../operators/operator-error.js'
 import { type AlignerEffect, type Barrier, BarrierAligner } from './barrier-aligner.js'
-import type { Site } from './chain-generator.js'
 import { FinalCheckpoint } from './final-checkpoint.js'
 import { PendingTrigger, type TriggerMessage } from './pending-trigger.js'
+import type { TaskSite } from './slot-sites.js'
 import { SubtaskCheckpointer } from './subtask-checkpointer.js'
 import type { TaskEnvironment, TaskSpec } from './task-environment.js'
 import { openTaskIo, type TaskIo } from './task-io.js'
@@ -33,7 +33,7 @@ export class StreamTask {
   #aligner!: BarrierAligner
   #valve!: WatermarkValve
   #checkpointer!: SubtaskCheckpointer
-  readonly #site: Site = { operator: 0 }
+  readonly site: TaskSite
   readonly #times: TaskTimes
   readonly #final: FinalCheckpoint
   #inOperators = false
@@ -50,6 +50,8 @@ export class StreamTask {
     private readonly env: TaskEnvironment,
     private readonly spec: TaskSpec,
   ) {
+    const { vertexId, subtaskIndex } = spec.task.descriptor
+    this.site = env.siteOf(vertexId, subtaskIndex)
     this.#times = new TaskTimes(env.clock.monotonicMs())
     this.#final = new FinalCheckpoint(this.#checkpointing)
   }
@@ -72,7 +74,7 @@ export class StreamTask {
 
   /** Links both ends of the exchange; to be done for all tasks of a deployment before any of them starts. */
   connect(): void {
-    this.#io = openTaskIo(this.env, this.spec, this.#site, this.#services())
+    this.#io = openTaskIo(this.env, this.spec, this.site, this.#services())
     const { gate, layout } = this.#io
     const partitions = layout.partitions.map((p) => p.partition)
     this.#outputs = new TaskOutputs(partitions, this.spec.config['execution.buffer-timeout.interval'])
@@ -90,7 +92,7 @@ export class StreamTask {
     })
     this.#checkpointer = new SubtaskCheckpointer({
       io: this.#io,
-      site: this.#site,
+      site: this.site,
       target: { jobId: this.spec.job.jobGraph.jobId, attemptId: this.attemptId, subtaskIndex, chunks },
       monotonicMs: () => clock.monotonicMs(),
       now: () => clock.now(),
@@ -149,6 +151,7 @@ export class StreamTask {
     if (this.#state !== 'RUNNING') return false
     const start = this.env.clock.monotonicMs()
     let outcome: TurnOutcome = 'idle'
+    this.site.enter()
     try {
       outcome = this.#turn()
     } catch (error) {
@@ -210,10 +213,10 @@ export class StreamTask {
     const { chain } = this.#io!
     const source = chain.source!
     if (this.#input !== 'open' || this.#final.isStopping || !source.mayHaveInput) return false
-    this.env.memory.reserve(0)
     this.#inOperators = true
     const status = source.poll(POLLS_PER_TURN, SOURCE_TURN_MS, () => this.#outputs.isBackPressured || chain.holdsInput)
     this.#inOperators = false
+    this.env.memory.reserve(0)
     if (status === 'nothing-available') source.awaitInput()
     else if (status === 'end-of-input') this.#endData(true)
     return true
@@ -229,11 +232,11 @@ export class StreamTask {
       worked = true
       if (polled.kind === 'event') this.#handleEvent(polled.channel, polled.event)
       else {
-        this.env.memory.reserve(0)
         this.#numRecordsIn += polled.batch.count
         this.#inOperators = true
         chain.processBatch(polled.batch, gate.inputIndexOf(polled.channel))
         this.#inOperators = false
+        this.env.memory.reserve(0) // After the frame, so that it is this task's operators that are named.
       }
       if (this.#state !== 'RUNNING') break
     }
@@ -395,7 +398,7 @@ export class StreamTask {
     try {
       source.handleEvents(events)
     } catch (error) {
-      this.#site.operator = 0
+      this.site.operator = 0
       this.failInOperator(error)
     }
     this.env.wake()
@@ -405,7 +408,7 @@ export class StreamTask {
   }
   /** With the operator last entered as the one that is to blame. */
   failInOperator(error: unknown): void {
-    const node = this.#io?.layout.nodes[this.#site.operator]
+    const node = this.#io?.layout.nodes[this.site.operator]
     this.fail(node ? operatorError(error, node.spec) : error)
   }
   fail(error: unknown): void {
@@ -430,11 +433,6 @@ export class StreamTask {
     this.#outputs.close()
   }
 
-  /** Who would be blamed now, for the slot's memory limit. */
-  get lastEntered(): string {
-    const node = this.#io?.layout.nodes[this.#site.operator]
-    return node ? describeOperator(node.spec) : `task ${this.attemptId}`
-  }
   get assignmentsReceived(): Readonly<Record<string, number>> {
     const source = this.#io?.chain.source
     return source ? { [this.#io!.layout.nodes[0]!.spec.id]: source.assignmentsReceived } : {}

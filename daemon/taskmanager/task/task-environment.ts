@@ -7,6 +7,7 @@ import type { ExchangeFactory } from '../exchange/exchange.js'
 import type { CreateWindowOperator } from '../operators/operator-factory.js'
 import type { FromSlotWorker, JobContext, WorkerTask } from '../slotworker/protocol.js'
 import type { ChunkStore, KeyedStateBackend, KeyedStateBackendOptions, MemoryBudget } from '../state/keyed-state-backend.js'
+import type { TaskSite } from './slot-sites.js'
 
 export interface TaskEnvironment {
   readonly clock: Clock
@@ -17,6 +18,8 @@ export interface TaskEnvironment {
   readonly createKeyedState: (options: KeyedStateBackendOptions) => KeyedStateBackend
   readonly createWindowOperator: CreateWindowOperator
   post(message: FromSlotWorker): void
+  /** Where the subtask says what it has entered. */
+  siteOf(vertexId: string, subtaskIndex: number): TaskSite
   /** Asks for a turn of the slot's loop. */
   wake(): void
 }

@@ -2,7 +2,7 @@
  * Two jobs share one TaskManager, a slot each. Whatever one of them does wrong, the other goes on without a restart and gives exactly
  * its reference output, the TaskManager's process is the same one, and the slot is free again.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -53,6 +53,13 @@ async function unharmed(t: ExecutionContext): Promise<void> {
   t.is(cluster.taskManagers[0]!.pid, taskManagerPid)
 }
 const misbehave = (what: string) => ['run', '-p', '1', `${PROGRAMS}/misbehaves.ts`, what]
+const source = readFileSync(`${PROGRAMS}/misbehaves.ts`, 'utf8').split('\n')
+/** A position in the program's line that holds this text. */
+function lineWith(text: string): string {
+  const line = source.findIndex((l) => l.includes(text)) + 1
+  if (line === 0) throw new Error(`the program has no line with ${text}`)
+  return `\\S*misbehaves\\.ts:${line}:\\d+`
+}
 
 test.serial('it is made of the same program', async (t) => {
   const output = join(directory, 'twin')
@@ -74,9 +81,9 @@ test.serial('its user function throws', async (t) => {
   const { code, stderr } = await cluster.flott(misbehave('throws'))
   t.is(code, 3, stderr)
   t.regex(stderr, /USER_FUNCTION_FAILED.*'parse'/)
-  t.regex(stderr, /declared at \S*misbehaves\.ts:39:\d+/)
+  t.regex(stderr, new RegExp(`declared at ${lineWith("map(parse, 'parse')")}`))
   t.regex(stderr, /RangeError: 100 is out of range/)
-  t.regex(stderr, /at parse \(\S*misbehaves\.ts:25:\d+\)/)
+  t.regex(stderr, new RegExp(`at parse \\(${lineWith('throw new RangeError')}\\)`))
   await unharmed(t)
 })
 
@@ -90,21 +97,43 @@ test.serial('it is cancelled', async (t) => {
   await unharmed(t)
 })
 
-test.serial('its state outgrows the slot', async (t) => {
-  const { code, stderr } = await cluster.flott(misbehave('outgrows-its-memory'))
-  t.is(code, 3, stderr)
-  t.regex(stderr, /MEMORY_EXCEEDED/)
-  t.regex(stderr, /share of 96 MiB/)
-  t.regex(stderr, /remembers all/)
-  await unharmed(t)
-})
+const GROWS: readonly (readonly [string, string, string, string])[] = [
+  ['its state outgrows the slot', 'outgrows-its-memory', 'remembers all', 'new RemembersAll()'],
+  ['an array that its function keeps outgrows the slot', 'keeps-an-array', 'keeps an array', "'keeps an array'"],
+  ['buffers that its function keeps outgrow the slot', 'keeps-buffers', 'keeps buffers', "'keeps buffers'"],
+]
+for (const [title, what, operator, declaration] of GROWS)
+  test.serial(title, async (t) => {
+    const { code, stderr } = await cluster.flott(misbehave(what))
+    t.is(code, 3, stderr)
+    t.regex(stderr, /MEMORY_EXCEEDED/)
+    t.regex(stderr, /share of 96 MiB/)
+    t.regex(stderr, new RegExp(`operator '${operator}' \\(uid '\\S.*', declared at ${lineWith(declaration)}\\)`))
+    t.regex(stderr, /vertex '.*', subtask 0 of 1/)
+    await unharmed(t)
+  })
 
-test.serial('it never returns from user code', async (t) => {
-  const { code, stderr } = await cluster.flott(misbehave('blocks'))
-  t.is(code, 3, stderr)
-  t.regex(stderr, /TASK_BLOCKED/)
-  await unharmed(t)
-})
+/** Title, what, operator, the line that declares it, the line where it is; a native call tells none. */
+const BLOCKS: readonly (readonly [string, string, string, string, string?])[] = [
+  ['it never returns from map', 'blocks', 'spin', "map(spin, 'spin')", 'while (n >= 10) n++'],
+  ['it never returns from a keyed process function', 'blocks-in-process', 'spins', '.process(new Spins', 'if (n >= 10) for'],
+  ['it never returns from open', 'blocks-in-open', 'spins', '.process(new Spins', 'while (n >= 10) n++'],
+  ['it calls the library for ever', 'blocks-in-library', 'parses for ever', "'parses for ever'", 'last = JSON.parse(text)'],
+  ['it waits in native code', 'blocks-in-native', 'sleeps', "map(sleeps, 'sleeps')"],
+]
+for (const [title, what, operator, declaration, line] of BLOCKS)
+  test.serial(title, async (t) => {
+    const { code, stderr } = await cluster.flott(misbehave(what))
+    t.is(code, 3, stderr)
+    t.regex(stderr, /TASK_BLOCKED: job 'a job that blocks\S*' \([0-9a-f]{32}\)/)
+    t.regex(
+      stderr,
+      new RegExp(`operator '${operator}' \\(uid '\\S.*', declared at ${lineWith(declaration)}\\) of vertex '.*', subtask 0 of 1:`),
+    )
+    if (line === undefined) t.notRegex(stderr, /its code is at/)
+    else t.regex(stderr, new RegExp(`its code is at .*${lineWith(line)}`))
+    await unharmed(t)
+  })
 
 test.serial('it is cancelled while it never returns from user code', async (t) => {
   const { stdout } = await cluster.flott([...misbehave('blocks').toSpliced(1, 0, '-d', '--json')])

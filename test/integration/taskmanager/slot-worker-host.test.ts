@@ -1,13 +1,18 @@
+import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { systemClock } from '#core/clock.js'
+import { NO_EPOCH } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
 import { createDoorbell } from '#taskmanager/exchange/doorbell.js'
 import type { FromSlotWorker, SlotWorker } from '#taskmanager/slotworker/protocol.js'
 import { limitsOf, ThreadSlotWorkerHost } from '#taskmanager/slotworker/slot-worker-host.js'
 import { SlotWorkers } from '#taskmanager/slotworker/slot-workers.js'
+import { sketchJob } from '../../support/slot-job.js'
 
-const host = new ThreadSlotWorkerHost(new URL('../../../../test/fixtures/slot-workers/scripted-entry.mjs', import.meta.url))
+const entry = new URL('../../../../test/fixtures/slot-workers/scripted-entry.mjs', import.meta.url)
+const ENTRY = readFileSync(entry, 'utf8').split('\n')
+const host = new ThreadSlotWorkerHost(entry)
 
 function start(does: string) {
   const messages: FromSlotWorker[] = []
@@ -69,6 +74,69 @@ test('a worker that outgrows its limit is MEMORY_EXCEEDED; the process lives', a
   worker.post({ kind: 'report-metrics' })
   const cause = await exit
   t.true(cause instanceof FlottError && cause.code === 'MEMORY_EXCEEDED')
+})
+
+test('the stack of a worker that loops; it goes on, and ends when told', async (t) => {
+  for (const [does, line] of [
+    ['block', "=== 'block'"],
+    ['parse', 'JSON.parse('],
+    ['wait', 'Atomics.wait('],
+  ] as const) {
+    const { worker, heard, exit } = start(does)
+    await heard(1)
+    worker.post({ kind: 'report-metrics' })
+    await heard(2) // It says so before it begins.
+    for (let turn = 0; turn < 2; turn++) {
+      const frames = await worker.stack!(new AbortController().signal)
+      t.true(
+        frames!.some((frame) => frame.url.endsWith('scripted-entry.mjs') && ENTRY[frame.line - 1]!.includes(line)),
+        JSON.stringify(frames),
+      )
+    }
+    await worker.terminate()
+    t.is((await exit) instanceof FlottError, true)
+  }
+})
+
+test('no stack is waited for longer than asked; a worker that is being paused ends when told', async (t) => {
+  const { worker, heard, exit } = start('sleep')
+  await heard(1)
+  worker.post({ kind: 'report-metrics' })
+  await heard(2)
+  const over = new AbortController()
+  const none = worker.stack!(over.signal)
+  over.abort()
+  t.is(await none, undefined)
+  const ended = worker.stack!(new AbortController().signal)
+  const terminated = worker.terminate()
+  t.is(await ended, undefined)
+  await terminated
+  await exit
+  t.is(await worker.stack!(new AbortController().signal), undefined)
+})
+
+test('a worker that has died of its memory is told with what it had entered last', async (t) => {
+  const { jobGraph } = sketchJob([{ name: 'grows', operators: [{ uid: 'list', kind: 'map', f: (n: number) => n }] }], [])
+  const deployment = { jobId: jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] }
+  const cause = await new Promise<FlottError | undefined>((resolve) => {
+    const workers = new SlotWorkers({
+      host,
+      clock: systemClock,
+      logger: silentLogger,
+      taskManagerId: 'tm',
+      slotBytes: 1,
+      logLevel: 'grow',
+      watchdogMs: 0,
+      keepSpare: false,
+      onMessage() {},
+      onExit: (_, lost) => resolve(lost),
+    })
+    workers.start()
+    workers.assign(0)
+    workers.post(0, { kind: 'deploy', job: { jobGraph, deployment }, tasks: [] })
+  })
+  t.is(cause?.code, 'MEMORY_EXCEEDED')
+  t.regex(cause!.message, /last entered: operator 'list' \(uid 'list', declared at job.ts:1:1\) of vertex 'grows', subtask 0 of 1$/)
 })
 
 test('limits are twice the share', (t) => {

@@ -42,6 +42,7 @@ class Harness {
         collect: (value: unknown, timestamp: number) => this.emitted.push({ value, timestamp }),
         side: (_tag: string, value: unknown) => this.late.push(value),
       },
+      entering() {},
       createKeyedState: async () => {
         const backend = createKeyedStateBackend(backendOptions({ clock: this.clock, chunks: this.chunks, keyGroups: this.keyGroups }))
         if (restored) await backend.restore([subtaskState(restored)])
