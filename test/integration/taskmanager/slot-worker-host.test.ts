@@ -69,14 +69,14 @@ test('a worker that throws or exits is TASK_LOST, with the reason', async (t) =>
   }
 })
 
-test('a worker that outgrows its limit is MEMORY_EXCEEDED; the process lives', async (t) => {
+test.serial('a worker that outgrows its limit is MEMORY_EXCEEDED; the process lives', async (t) => {
   const { worker, exit } = start('grow')
   worker.post({ kind: 'report-metrics' })
   const cause = await exit
   t.true(cause instanceof FlottError && cause.code === 'MEMORY_EXCEEDED')
 })
 
-test('the stack of a worker that loops; it goes on, and ends when told', async (t) => {
+test.serial('the stack of a worker that loops; it goes on, and ends when told', async (t) => {
   for (const [does, line] of [
     ['block', "=== 'block'"],
     ['parse', 'JSON.parse('],
@@ -98,7 +98,7 @@ test('the stack of a worker that loops; it goes on, and ends when told', async (
   }
 })
 
-test('no stack is waited for longer than asked; a worker that is being paused ends when told', async (t) => {
+test.serial('no stack is waited for longer than asked; a worker that is being paused ends when told', async (t) => {
   const { worker, heard, exit } = start('sleep')
   await heard(1)
   worker.post({ kind: 'report-metrics' })
@@ -115,7 +115,7 @@ test('no stack is waited for longer than asked; a worker that is being paused en
   t.is(await worker.stack!(new AbortController().signal), undefined)
 })
 
-test('a worker that has died of its memory is told with what it had entered last', async (t) => {
+test.serial('a worker that has died of its memory is told with what it had entered last', async (t) => {
   const { jobGraph } = sketchJob([{ name: 'grows', operators: [{ uid: 'list', kind: 'map', f: (n: number) => n }] }], [])
   const deployment = { jobId: jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] }
   const cause = await new Promise<FlottError | undefined>((resolve) => {
