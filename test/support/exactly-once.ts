@@ -5,13 +5,14 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import test from 'ava'
+import type { ExecutionContext } from 'ava'
 import { between, seededRandom } from '#core/random.js'
-import { FAULTS, type FaultName, injectFault, pause, shuffled } from '../support/faults.js'
-import { committedLines, mistakesOf, NO_MISTAKES } from '../support/numbered-counts.js'
-import { ProcessCluster } from '../support/process-cluster.js'
-import { ZooKeeperServer } from '../support/zookeeper-server.js'
+import { FAULTS, type FaultName, injectFault, pause, shuffled } from './faults.js'
+import { committedLines, mistakesOf, NO_MISTAKES } from './numbered-counts.js'
+import { ProcessCluster } from './process-cluster.js'
+import { ZooKeeperServer } from './zookeeper-server.js'
 
+const TEST_TIMEOUT_MS = 600_000
 const SESSION_TIMEOUT_MS = 2_000
 const KEYS = 50
 const RATE = 1_000
@@ -35,7 +36,7 @@ async function runThrough(
 ): Promise<object> {
   const { cluster } = target
   const random = seededRandom(seed)
-  const records = RATE * (2 + faults.length * 4)
+  const records = RATE * (2 + faults.length * 3)
   const output = mkdtempSync(join(tmpdir(), 'flott-counts-'))
   const job = cluster.startFlott(['run', 'test/integration/jobs/numbered-counts.ts', String(records), String(KEYS), String(RATE), output])
   await cluster.until('a checkpoint is complete', async () => {
@@ -53,33 +54,24 @@ async function runThrough(
   return code === 0 ? mistakes : { code, stdout, stderr, mistakes }
 }
 
-for (const fault of FAULTS)
-  test.serial(`exactly once through ${fault}${fault === 'stop-leader' ? ', longer than its session lasts' : ''}`, async (t) => {
-    t.timeout(180_000)
-    const zookeeper = await ZooKeeperServer.start()
-    t.teardown(() => zookeeper.remove())
-    const cluster = await startCluster(zookeeper)
-    t.teardown(() => cluster.stop())
-    t.deepEqual(await runThrough([fault], 1, { cluster, zookeeper }), NO_MISTAKES, cluster.logs())
-  })
-
-test.serial('exactly once through kill-leader, where a supervisor hands leadership over at once', async (t) => {
-  t.timeout(180_000)
+/** Each list of faults under one run of the workload, one after the other on one cluster; numbered by the seed of its chances. */
+export async function survives(
+  t: ExecutionContext,
+  runs: readonly { readonly seed: number; readonly faults: readonly FaultName[] }[],
+  options: { readonly supervised?: boolean } = {},
+): Promise<void> {
+  t.timeout(TEST_TIMEOUT_MS)
   const zookeeper = await ZooKeeperServer.start()
   t.teardown(() => zookeeper.remove())
-  const cluster = await startCluster(zookeeper, true)
+  const cluster = await startCluster(zookeeper, options.supervised)
   t.teardown(() => cluster.stop())
-  t.deepEqual(await runThrough(['kill-leader', 'kill-leader'], 2, { cluster, zookeeper }), NO_MISTAKES, cluster.logs())
-})
-
-test.serial('exactly once through all of them, in 20 orders', async (t) => {
-  t.timeout(900_000)
-  const zookeeper = await ZooKeeperServer.start()
-  t.teardown(() => zookeeper.remove())
-  const cluster = await startCluster(zookeeper)
-  t.teardown(() => cluster.stop())
-  for (let seed = 1; seed <= 20; seed++) {
-    const order = shuffled(FAULTS, seededRandom(seed))
-    t.deepEqual(await runThrough(order, seed, { cluster, zookeeper }), NO_MISTAKES, `seed ${seed}: ${order.join(', ')}\n${cluster.logs()}`)
+  for (const { seed, faults } of runs) {
+    const outcome = await runThrough(faults, seed, { cluster, zookeeper })
+    t.deepEqual(outcome, NO_MISTAKES, `seed ${seed}: ${faults.join(', ')}\n${cluster.logs()}`)
   }
-})
+}
+
+/** All faults, in the order that the seed gives, for `count` seeds from `first` on. */
+export function ordersOf(first: number, count: number): { seed: number; faults: readonly FaultName[] }[] {
+  return Array.from({ length: count }, (_, i) => ({ seed: first + i, faults: shuffled(FAULTS, seededRandom(first + i)) }))
+}
