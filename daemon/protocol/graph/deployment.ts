@@ -50,6 +50,10 @@ export interface TaskDeploymentDescriptor {
   readonly restore?: TaskRestore
 }
 
+export interface FinishedSubtask {
+  readonly received: Readonly<Record<string, number>>
+}
+
 export interface TaskRestore {
   readonly checkpointId: number
   /**
@@ -59,6 +63,9 @@ export interface TaskRestore {
   readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
   /** Parallelism of the vertex when the checkpoint was taken. */
   readonly parallelism: number
-  /** The subtask had FINISHED: it has nothing to emit any more, only to end again. */
-  readonly finished?: true
+  /**
+   * The subtask had FINISHED: it has nothing to emit any more, only to end again. `received`: by operator id of a source, the number of
+   * the last event that its reader had, so that its enumerator knows it for the one that was told of the end.
+   */
+  readonly finished?: FinishedSubtask
 }

@@ -2,11 +2,13 @@
  * The contract between a task and its operators. The head of a chain gets frames, the others single records; watermarks, barriers and
  * the end of input reach each operator in chain order. All calls but those that say so are synchronous.
  */
+
 import type { Clock } from '#core/clock.js'
 import type { OperatorDefinition } from '#core/functions/operator-definition.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
+import type { FinishedSubtask } from '#protocol/graph/deployment.js'
 import type { OperatorSpec } from '#protocol/graph/job-graph.js'
 import type { RecordBatch } from '../exchange/exchange.js'
 import type { ChunkStore, KeyedStateBackend, MemoryBudget } from '../state/keyed-state-backend.js'
@@ -32,7 +34,7 @@ export interface OperatorContext {
   /** Present when restored; the states of all earlier subtasks that this one draws from. */
   readonly restored?: { readonly checkpointId: number; readonly states: readonly SubtaskState[]; readonly parallelism: number }
   /** The subtask had FINISHED in the checkpoint that it is restored from. */
-  readonly finished?: true
+  readonly finished?: FinishedSubtask
   /** To be called before user code that is not run within a call of the task, but after a promise of the engine: it is to blame from here on. */
   entering(): void
   /** Makes (and restores, when `restored` is present) the keyed backend. At most once an operator. */

@@ -87,7 +87,7 @@ export class SourceOperator extends AbstractOperator {
     })
     const restored = await restoredValues<SourceState>(this.ctx)
     const own = restored.find((r) => r.subtaskIndex === this.#index && this.ctx.restored?.parallelism === this.#parallelism)
-    this.#received = own?.value.received ?? 0
+    this.#received = own?.value.received ?? this.ctx.finished?.received[this.ctx.spec.id] ?? 0
     const splits = redistribute(
       this.ctx,
       restored.map(({ subtaskIndex, value }) => ({ subtaskIndex, items: value.splits })),
@@ -137,7 +137,7 @@ export class SourceOperator extends AbstractOperator {
    * `releaseEvents`. False while an event up to it has not come yet. CHECKPOINT_FAILED when a later one was applied already.
    */
   coverEvents(covered: number | undefined): boolean {
-    if (covered === undefined || this.ctx.finished) return true // One that had FINISHED holds nothing.
+    if (covered === undefined) return true
     if (this.#received > covered)
       throw new FlottError(
         'CHECKPOINT_FAILED',

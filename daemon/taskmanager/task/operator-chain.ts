@@ -2,9 +2,11 @@
  * The operators of a task, linked. Records go through generated code (chain-generator.ts); watermarks, snapshots and the end of input
  * come here and reach each operator in order.
  */
+
 import type { Clock } from '#core/clock.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { FinishedSubtask } from '#protocol/graph/deployment.js'
 import type { RecordBatch, StreamEvent } from '../exchange/exchange.js'
 import { noOutput } from '../operators/abstract-operator.js'
 import type { Operator, OperatorContext, Output, TaskServices } from '../operators/operator.js'
@@ -29,7 +31,7 @@ export interface OperatorChainOptions {
     readonly checkpointId: number
     readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
     readonly parallelism: number
-    readonly finished?: true
+    readonly finished?: FinishedSubtask
   }
   readonly createKeyedState: (ctx: { readonly operatorId: string }) => KeyedStateBackend
   readonly createWindowOperator: CreateWindowOperator
@@ -94,7 +96,7 @@ export class OperatorChain {
       keyGroups: this.options.keyGroups,
       maxParallelism: this.options.maxParallelism,
       ...(restored && states ? { restored: { checkpointId: restored.checkpointId, states, parallelism: restored.parallelism } } : {}),
-      ...(restored?.finished ? { finished: true } : {}),
+      ...(restored?.finished ? { finished: restored.finished } : {}),
       entering: () => this.#blame(index),
       async createKeyedState() {
         const backend = createKeyedState({ operatorId: spec.id })

@@ -66,7 +66,7 @@ export class StreamTask {
   }
   /** In the checkpoint that it is restored from: all that its operators emit at the end has been emitted. */
   get #hadFinished(): boolean {
-    return this.spec.task.descriptor.restore?.finished === true
+    return this.spec.task.descriptor.restore?.finished !== undefined
   }
   get #checkpointing(): boolean {
     return this.spec.config['execution.checkpointing.interval'] > 0

@@ -26,7 +26,11 @@ export function restoreOf(
   const finished = parallelism === vertex.parallelism && vertex.subtasks.find((subtask) => subtask.subtaskIndex === subtaskIndex)?.finished
   if (Object.keys(operators).length === 0 && !finished) return undefined
   const restore = { checkpointId: manifest.checkpointId, operators, parallelism: vertex.parallelism }
-  return finished ? { ...restore, finished } : restore
+  if (!finished) return restore
+  const received = Object.entries(manifest.coordinators).flatMap(([id, { assigned }]): [string, number][] =>
+    vertex.operatorIds.includes(id) ? [[id, assigned[subtaskIndex] ?? 0]] : [],
+  )
+  return { ...restore, finished: { received: Object.fromEntries(received) } }
 
   function own(states: readonly SubtaskState[]): readonly SubtaskState[] {
     return states.flatMap((s) => (s.subtaskIndex === subtaskIndex ? [s] : s.union ? [{ ...s, keyed: [] }] : []))

@@ -50,8 +50,9 @@ test('a subtask that had FINISHED is told so, at the same parallelism', (t) => {
   const manifest = manifestOf([state(0, 0, 64), state(1, 64, 128)])
   const [vertex] = manifest.vertices
   const subtasks = [vertex!.subtasks[0]!, { subtaskIndex: 1, finished: true, operators: {} }]
-  const finished = { ...manifest, vertices: [{ ...vertex!, subtasks }] }
-  t.deepEqual(restoreOf(finished, 'v', 1, 2), { checkpointId: 3, operators: {}, parallelism: 2, finished: true })
+  const coordinators = { op: { bytes: new Uint8Array(), assigned: { 0: 4, 1: 6 } }, other: { bytes: new Uint8Array(), assigned: { 1: 9 } } }
+  const finished = { ...manifest, coordinators, vertices: [{ ...vertex!, subtasks }] }
+  t.deepEqual(restoreOf(finished, 'v', 1, 2), { checkpointId: 3, operators: {}, parallelism: 2, finished: { received: { op: 6 } } })
   t.is(restoreOf(finished, 'v', 0, 2)?.finished, undefined)
   t.is(restoreOf(finished, 'v', 1, 3)?.finished, undefined)
 })
