@@ -1,7 +1,7 @@
 /** The command line end to end, as processes: what it prints and where, its exit codes, and what a job that it started goes through. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -140,7 +140,11 @@ test.serial('a job that fails: exit code 3; its stack names the line of the Type
   const { code, stderr } = await cluster.flott(['run', MISBEHAVES, 'throws'])
   t.is(code, 3)
   t.regex(stderr, /^Job [0-9a-f]{32} ended FAILED after \d+ ms\.$/m)
-  t.regex(stderr, /at parse \(\S*misbehaves\.ts:25:\d+\)/)
+  const line =
+    readFileSync(MISBEHAVES, 'utf8')
+      .split('\n')
+      .findIndex((text) => text.includes('throw new RangeError')) + 1
+  t.regex(stderr, new RegExp(`at parse \\(\\S*misbehaves\\.ts:${line}:\\d+\\)`))
   const json = await cluster.flott(['run', '--json', MISBEHAVES, 'throws'])
   t.is(json.code, 3)
   const result = JSON.parse(json.stdout) as { status: string; failure: { code: string } }
