@@ -4,16 +4,22 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh bin/install-missing.sh --zookeeper
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-code=0
+# Whatever tests leave behind goes with this directory.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/flott-tests-XXXXXX")
+export TMPDIR
+out=$TMPDIR/output
+trap 'rm -rf "$TMPDIR"' EXIT
 if [ $# -eq 0 ]; then
   # shellcheck disable=SC2046 # several paths
   set -- 'dist/test/*.test.js' $(node dist/test/unit-groups.js) \
     'dist/test/{contract,integration,operators,simulation,types,chaos}/**/*.test.js'
 fi
-npx ava "$@" > "$out" 2>&1 || code=$?
-cat "$out"
+{
+  code=0
+  npx ava "$@" 2>&1 || code=$?
+  echo "$code" > "$TMPDIR/code"
+} | tee "$out"
+code=$(cat "$TMPDIR/code")
 node -e '
 const text = require("node:fs").readFileSync(process.argv[1], "utf8").replace(/\x1b\[[0-9;]*m/g, "")
 const count = (what) => Number(text.match(new RegExp("(\\d+) (?:tests? )?" + what, "m"))?.[1] ?? 0)
