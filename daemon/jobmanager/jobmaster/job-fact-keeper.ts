@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Clock, sleep } from '#core/clock.js'
-import { FlottError, isFlottError } from '#core/errors.js'
+import { FlottError, isFlottError, isStorageTrouble } from '#core/errors.js'
 import type { FactStore, JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 
@@ -33,13 +33,14 @@ export class JobFactKeeper {
     return done
   }
 
+  /** A set whose outcome is not known is repeated until it is: what the fact may name must not be deleted meanwhile. */
   async #apply(change: (fact: JobFact) => JobFact): Promise<JobFact> {
-    for (;;) {
+    for (let repeated = false; ; repeated = true) {
       await this.reign.whenConfirmed()
       if (this.reign.signal.aborted) throw new FlottError('NOT_LEADER', 'the reign has ended')
       const next = change(this.#confirmed.value)
       if (isDeepStrictEqual(next, this.#confirmed.value)) return next
-      const version = await this.#set(this.reign.facts, next)
+      const version = await this.#set(this.reign.facts, next, repeated)
       if (version !== undefined) {
         this.#confirmed = { value: next, version }
         return next
@@ -48,16 +49,19 @@ export class JobFactKeeper {
     }
   }
   /** undefined when it is not known whether the set happened, and it did not: once more. */
-  async #set(facts: FactStore, next: JobFact): Promise<number | undefined> {
+  async #set(facts: FactStore, next: JobFact, repeated: boolean): Promise<number | undefined> {
     try {
       return await facts.setJob(next, this.#confirmed.version)
     } catch (error) {
-      if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error
+      // A disk that failed under the write may have taken it all the same, and shows it once the database is opened anew.
+      const unknown = isFlottError(error, 'ZOOKEEPER_UNAVAILABLE') || isStorageTrouble(error)
+      if (!unknown && !(repeated && isFlottError(error, 'FACT_CONFLICT'))) throw error
+      await this.reign.whenConfirmed()
+      await facts.sync()
+      const found = await facts.readJob(next.jobId)
+      if (found && found.version !== this.#confirmed.version && isDeepStrictEqual(found.value, next)) return found.version
+      if (!unknown) throw error
+      return undefined
     }
-    await this.reign.whenConfirmed()
-    await facts.sync()
-    const found = await facts.readJob(next.jobId)
-    if (found && found.version !== this.#confirmed.version && isDeepStrictEqual(found.value, next)) return found.version
-    return undefined
   }
 }
