@@ -15,6 +15,8 @@ export type JobMessage = {
 export interface Outbox {
   readonly jobId: string
   readonly waiting: readonly JobMessage[]
+  /** How many of `waiting` were there when the latest registration was made: that one speaks for them. */
+  readonly told: number
   /** The first of `waiting` is on its way. */
   readonly sending: boolean
   /** Raised with each leader, so that an answer of an old one is told apart. */
@@ -27,6 +29,7 @@ export type OutboxEvent =
   | { readonly kind: 'acknowledged'; readonly reign: number }
   | { readonly kind: 'failed'; readonly reign: number; readonly error: unknown; readonly jobIsHere: boolean }
   | { readonly kind: 'retry-due'; readonly reign: number }
+  | { readonly kind: 'registration-made' }
   | { readonly kind: 'leader-changed'; readonly reign: number; readonly takeover: boolean }
 export type OutboxEffect =
   | { readonly kind: 'send'; readonly message: JobMessage; readonly reign: number }
@@ -37,7 +40,7 @@ const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 2_000
 
 export function createOutbox(jobId: string, reign: number): Outbox {
-  return { jobId, waiting: [], sending: false, reign, failures: 0 }
+  return { jobId, waiting: [], told: 0, sending: false, reign, failures: 0 }
 }
 
 export function stepOutbox(outbox: Outbox, event: OutboxEvent): { outbox: Outbox; effects: readonly OutboxEffect[] } {
@@ -46,11 +49,11 @@ export function stepOutbox(outbox: Outbox, event: OutboxEvent): { outbox: Outbox
     case 'reported':
       return sendFirst({ ...outbox, waiting: [...outbox.waiting, event.message] })
     case 'acknowledged':
-      return sendFirst({ ...outbox, waiting: outbox.waiting.slice(1), sending: false, failures: 0 })
+      return sendFirst(withoutFirst(outbox))
     case 'failed': {
       const first = outbox.waiting[0]!
       if (!isWorthRepeating(event.error, event.jobIsHere)) {
-        const { outbox: next, effects } = sendFirst({ ...outbox, waiting: outbox.waiting.slice(1), sending: false, failures: 0 })
+        const { outbox: next, effects } = sendFirst(withoutFirst(outbox))
         return { outbox: next, effects: [{ kind: 'dropped', message: first, error: event.error }, ...effects] }
       }
       const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** outbox.failures)
@@ -59,11 +62,18 @@ export function stepOutbox(outbox: Outbox, event: OutboxEvent): { outbox: Outbox
     }
     case 'retry-due':
       return sendFirst({ ...outbox, sending: false })
+    case 'registration-made':
+      return { outbox: { ...outbox, told: outbox.waiting.length }, effects: [] }
     case 'leader-changed': {
-      const waiting = event.takeover ? outbox.waiting.filter(outlivesLeader) : outbox.waiting
-      return sendFirst({ ...outbox, waiting, sending: false, reign: event.reign, failures: 0 })
+      // What was said after the registration was made is news to the leader that took it.
+      const waiting = outbox.waiting.filter((message, i) => !event.takeover || i >= outbox.told || outlivesLeader(message))
+      return sendFirst({ ...outbox, waiting, told: 0, sending: false, reign: event.reign, failures: 0 })
     }
   }
+}
+
+function withoutFirst(outbox: Outbox): Outbox {
+  return { ...outbox, waiting: outbox.waiting.slice(1), told: Math.max(0, outbox.told - 1), sending: false, failures: 0 }
 }
 
 function sendFirst(outbox: Outbox): { outbox: Outbox; effects: readonly OutboxEffect[] } {
@@ -103,6 +113,10 @@ export class JobReports {
   report(jobId: string, attemptId: string, message: JobMessage): void {
     if (!this.#outboxes.has(attemptId)) this.#outboxes.set(attemptId, createOutbox(jobId, this.#reign))
     this.#step(attemptId, { kind: 'reported', message })
+  }
+  /** A registration says how things are at this moment. */
+  registrationMade(): void {
+    for (const attemptId of [...this.#outboxes.keys()]) this.#step(attemptId, { kind: 'registration-made' })
   }
   /** Registered with a leader, again or for the first time. `takeover`: it is another one than before. */
   leaderChanged(takeover: boolean): void {

@@ -400,6 +400,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   // The leader.
 
   #registration(): TaskManagerRegistration {
+    this.#reports.registrationMade()
     const { taskManagerId, host, dataPort, hardware, version, managedBytes, slotCount } = this.options
     return {
       taskManagerId,

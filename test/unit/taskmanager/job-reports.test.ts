@@ -80,12 +80,25 @@ test('a new leader is told again what it must know, and not what it has aborted 
     { kind: 'reported', message: reader('reader-registered') },
     { kind: 'reported', message: reader('split-requested') },
     { kind: 'reported', message: state('FINISHED') },
+    { kind: 'registration-made' },
     { kind: 'leader-changed', reign: 1, takeover: true },
     acknowledged, // Of the old leader: late.
   )
-  t.deepEqual(effects[4], [{ kind: 'send', message: reader('reader-registered'), reign: 1 }])
-  t.deepEqual(effects[5], [])
+  t.deepEqual(effects[5], [{ kind: 'send', message: reader('reader-registered'), reign: 1 }])
+  t.deepEqual(effects[6], [])
   t.deepEqual(outbox.waiting, [reader('reader-registered'), state('FINISHED')])
+})
+
+test('what is said between the registration and its answer is news to the leader that took it', (t) => {
+  const { outbox, effects } = run(
+    { kind: 'reported', message: reader('split-requested') },
+    { kind: 'registration-made' },
+    { kind: 'acknowledged', reign: 0 }, // By the old leader, in time: the registration said so, too.
+    { kind: 'reported', message: reader('split-requested') },
+    { kind: 'leader-changed', reign: 1, takeover: true },
+  )
+  t.deepEqual(effects[4], [{ kind: 'send', message: reader('split-requested'), reign: 1 }])
+  t.is(outbox.waiting.length, 1)
 })
 
 test('the same leader over a new connection is told everything that it has not acknowledged', (t) => {
