@@ -4,16 +4,21 @@
  * looks for work once more, and only then sleeps *on this word*: a ring between the two steps is seen by one side or the other.
  */
 export function createDoorbell(): SharedArrayBuffer {
-  return new SharedArrayBuffer(4)
+  return new SharedArrayBuffer(8)
 }
 
-/** Owners that live in this thread. They are woken by a plain call, so that a cluster in one thread is deterministic. */
-const ownersHere = new WeakMap<SharedArrayBuffer, Doorbell>()
+/**
+ * Owners in a simulation: they are woken by a plain call, so that a cluster in one thread is deterministic. Found by the number in the
+ * second word, since a message that holds the memory may have been copied: another object over the same memory.
+ */
+const ownersHere = new Map<number, WeakRef<Doorbell>>()
+const OWNER = 1
+let owners = 0
 
 /** The ringing end. */
 export class Bell {
   readonly #flag: Int32Array
-  constructor(private readonly shared: SharedArrayBuffer) {
+  constructor(shared: SharedArrayBuffer) {
     this.#flag = new Int32Array(shared)
   }
   get isOwnerSleeping(): boolean {
@@ -22,8 +27,8 @@ export class Bell {
   /** Wakes the owner when it sleeps. Call it after the work was published. */
   ring(): void {
     if (!this.isOwnerSleeping || Atomics.compareExchange(this.#flag, 0, 1, 0) !== 1) return
-    const here = ownersHere.get(this.shared)
-    if (here) here.wake()
+    const owner = this.#flag[OWNER]!
+    if (owner > 0) ownersHere.get(owner)?.deref()?.wake()
     else Atomics.notify(this.#flag, 0)
   }
 }
@@ -49,7 +54,9 @@ export class Doorbell {
   ) {
     this.#flag = new Int32Array(shared)
     this.#oneThread = options.oneThread ?? false
-    ownersHere.set(shared, this)
+    if (!this.#oneThread) return
+    this.#flag[OWNER] = ++owners
+    ownersHere.set(owners, new WeakRef(this))
   }
   get isSleeping(): boolean {
     return this.#resolve !== undefined
