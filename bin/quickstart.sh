@@ -69,7 +69,7 @@ find /usr/share/common-licenses /usr/share/doc /usr/share/perl* \( -name copyrig
 part=0
 while [ "$(cat "$dir"/text/*.txt 2> /dev/null | wc -c)" -lt 30000000 ]; do
   part=$((part + 1))
-  head -c 6000000 "$dir/one.txt" > "$dir/text/part-$part.txt"
+  head -c 2500000 "$dir/one.txt" > "$dir/text/part-$part.txt"
   echo >> "$dir/text/part-$part.txt"
 done
 lines=$(cat "$dir"/text/*.txt | wc -l) bytes=$(cat "$dir"/text/*.txt | wc -c)
