@@ -253,6 +253,11 @@ export function isFlottError(error: unknown, ...codes: readonly ErrorCode[]): er
   return error instanceof FlottError && (codes.length === 0 || codes.includes(error.code))
 }
 
+/** True when the same call may succeed later: leadership moves, a peer is away, a disk is full. */
+export function isTransient(error: unknown): error is FlottError {
+  return isFlottError(error) && ERRORS[error.code].retry
+}
+
 /** True when it, or what caused it, is that a disk did not take what was to be stored, or too few did: no fault of whoever wanted to. */
 export function isStorageTrouble(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++)

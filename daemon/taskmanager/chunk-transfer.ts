@@ -1,14 +1,16 @@
 import { type Clock, sleep } from '#core/clock.js'
-import type { Epoch } from '#core/epoch.js'
-import { ERRORS, FlottError, isFlottError, serializeError } from '#core/errors.js'
+import { type Epoch, formatEpoch } from '#core/epoch.js'
+import { FlottError, isTransient, serializeError } from '#core/errors.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
 import type { ToSlotWorker } from './slotworker/protocol.js'
 
 const IN_FLIGHT_MAX = 8
 /** Bytes of chunks that wait here; above it they are refused, and their checkpoint is declined. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024
-const GET_TRIES = 6
-const GET_RETRY_MS = 200
+/** How long one leader may leave a get unanswered: longer than a dead one is taken for the leader. */
+const GET_PATIENCE_MS = 120_000
+const GET_RETRY_MS = 100
+const GET_RETRY_MAX_MS = 1_000
 
 export interface ChunkTransferOptions {
   readonly blobs: BlobTransfer
@@ -16,10 +18,14 @@ export interface ChunkTransferOptions {
   leader(): { readonly address: string; readonly epoch: Epoch } | undefined
 }
 
-/** Moves chunks of snapshots between slot workers and the leader. A chunk that can not be stored declines its checkpoint: it is not repeated. */
+/**
+ * Moves chunks of snapshots between slot workers and the leader. A chunk that can not be stored declines its checkpoint: it is not
+ * repeated. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders.
+ */
 export class ChunkTransfer {
-  readonly #waiting: (() => Promise<void>)[] = []
-  #inFlight = 0
+  readonly #puts = new Lane()
+  readonly #gets = new Lane()
+  readonly #closing = new AbortController()
   #waitingBytes = 0
 
   constructor(private readonly options: ChunkTransferOptions) {}
@@ -30,14 +36,14 @@ export class ChunkTransfer {
       return void answer({ kind: 'chunk-stored', request, error })
     }
     this.#waitingBytes += bytes.length
-    this.#enqueue(async () => {
+    this.#puts.enqueue(async () => {
       const error = await this.#put(blob, bytes).then(() => undefined, serializeError)
       this.#waitingBytes -= bytes.length
       answer({ kind: 'chunk-stored', request, ...(error ? { error } : {}) })
     })
   }
   get(request: number, blob: string, answer: (message: ToSlotWorker, transfer?: readonly ArrayBuffer[]) => void): void {
-    this.#enqueue(async () => {
+    this.#gets.enqueue(async () => {
       try {
         const bytes = Uint8Array.from(await this.#get(blob)) // In a buffer of its own, which can be handed over.
         answer({ kind: 'chunk', request, bytes }, [bytes.buffer])
@@ -46,28 +52,43 @@ export class ChunkTransfer {
       }
     })
   }
+  /** Ends the gets that wait. */
+  close(): void {
+    this.#closing.abort(new FlottError('SHUTTING_DOWN', 'the TaskManager stops'))
+  }
 
   async #put(blob: string, bytes: Uint8Array): Promise<void> {
-    const { address, epoch } = this.#leader(blob)
-    await this.options.blobs.put(address, blob, bytes, epoch)
-  }
-  /** A task that is restored has nothing else to do than to try again for a while. */
-  async #get(blob: string): Promise<Uint8Array> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.options.blobs.get(this.#leader(blob).address, blob)
-      } catch (error) {
-        if (tries === GET_TRIES || !isFlottError(error) || !ERRORS[error.code].retry) throw error
-        await sleep(this.options.clock, GET_RETRY_MS * 2 ** (tries - 1))
-      }
-    }
-  }
-  #leader(blob: string): { readonly address: string; readonly epoch: Epoch } {
     const leader = this.options.leader()
     if (!leader) throw new FlottError('LEADER_UNKNOWN', `no leader for ${blob}`)
-    return leader
+    await this.options.blobs.put(leader.address, blob, bytes, leader.epoch)
   }
-  #enqueue(transfer: () => Promise<void>): void {
+  /** Fails when the chunk is missing or damaged, or when one leader does not answer for too long; without a leader it waits for one. */
+  async #get(blob: string): Promise<Uint8Array> {
+    const { clock, blobs } = this.options
+    const signal = this.#closing.signal
+    let asked: string | undefined
+    let giveUpAt = Number.POSITIVE_INFINITY
+    for (let delayMs = GET_RETRY_MS; ; delayMs = Math.min(2 * delayMs, GET_RETRY_MAX_MS)) {
+      const leader = this.options.leader()
+      const reign = leader && formatEpoch(leader.epoch)
+      if (reign !== asked) giveUpAt = reign === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() + GET_PATIENCE_MS
+      asked = reign
+      try {
+        if (leader) return await blobs.get(leader.address, blob)
+      } catch (error) {
+        if (!isTransient(error) || clock.monotonicMs() >= giveUpAt) throw error
+      }
+      await sleep(clock, delayMs, signal)
+    }
+  }
+}
+
+/** Some transfers at a time, the others in their order. */
+class Lane {
+  readonly #waiting: (() => Promise<void>)[] = []
+  #inFlight = 0
+
+  enqueue(transfer: () => Promise<void>): void {
     this.#waiting.push(transfer)
     this.#next()
   }

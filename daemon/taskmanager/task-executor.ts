@@ -155,6 +155,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     await this.#leader.stop('the TaskManager stops')
     this.#unregister?.()
     this.#mailbox.close()
+    this.#chunks.close()
     await this.#workers.stop()
     await this.#artifacts?.stop()
   }

@@ -2,7 +2,7 @@
  * State that belongs to a subtask and not to a key: lists in memory, written whole at each checkpoint. At another parallelism `split`
  * lists are dealt out, item by item; `union` lists are given whole to each subtask.
  */
-import { FlottError } from '#core/errors.js'
+import { FlottError, isTransient } from '#core/errors.js'
 import type { DeclaredOperatorState } from '#core/functions/function-binding.js'
 import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
 import type { ListState } from '#core/state/state.js'
@@ -17,6 +17,7 @@ export async function operatorBytes(state: SubtaskState, chunks: ChunkStore): Pr
   try {
     return await chunks.get(state.operatorChunk.blob)
   } catch (cause) {
+    if (isTransient(cause)) throw cause
     throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `blob ${state.operatorChunk.blob} can not be read`, { cause })
   }
 }

@@ -1,6 +1,6 @@
 /** What a snapshot holds for this subtask, state by state, until the operator declares the state that it belongs to. */
 import { crc32 } from 'node:zlib'
-import { FlottError } from '#core/errors.js'
+import { FlottError, isTransient } from '#core/errors.js'
 import { keyGroupOf } from '#core/serialization/key-hash.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import { BlockKind, blockKindOf, blockStateOf, type ChunkHeader, type DecodedBlock, decodeBlock, decodeChunk } from './chunk-format.js'
@@ -74,6 +74,7 @@ export class RestoredStates {
     try {
       bytes = await this.options.chunks.get(ref.blob)
     } catch (cause) {
+      if (isTransient(cause)) throw cause
       throw fail('it can not be read', cause)
     }
     if (bytes.length !== ref.bytes) throw fail(`it has ${bytes.length} bytes instead of ${ref.bytes}`)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { FlottError } from '#core/errors.js'
+import { FlottError, isTransient } from '#core/errors.js'
 import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
 import { decodeManifest, encodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
@@ -19,12 +19,13 @@ export async function storeManifest(blobs: BlobStore, manifest: CheckpointManife
   return name
 }
 
-/** CHECKPOINT_NOT_RESTORABLE, naming the blob that is missing, damaged or no manifest of this job. */
+/** CHECKPOINT_NOT_RESTORABLE, naming the blob that is missing, damaged or no manifest of this job; what may pass is thrown as it is. */
 export async function loadManifest(blobs: BlobStore, jobId: string, id: number, name: string): Promise<CheckpointManifest> {
   let manifest: CheckpointManifest
   try {
     manifest = decodeManifest(await blobs.get(name))
   } catch (cause) {
+    if (isTransient(cause)) throw cause
     throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `checkpoint ${id} of job ${jobId}: blob ${name} can not be read`, { cause })
   }
   if (manifest.jobId !== jobId || manifest.checkpointId !== id)

@@ -84,8 +84,9 @@ export class Deployer {
     const { context, graph, scheduler, checkpoints, sources } = this.options
     const wanted = () => !context.signal.aborted && scheduler.wants(region, run)
     if (!wanted()) return
-    const restored = await checkpoints.loadRestorePoint()
-    if (!wanted()) return
+    const loaded = await this.#patiently('reading the checkpoint to restore', wanted, () => checkpoints.loadRestorePoint())
+    if (!loaded || !wanted()) return
+    const restored = loaded.value
     if (this.#sourcesStale) {
       await this.#startSources(restored, [])
       if (!wanted()) return
@@ -96,7 +97,7 @@ export class Deployer {
     const record = this.#makeRecord(attempts, restored)
     const bytes = Buffer.from(JSON.stringify(record))
     const name = `deployment/${record.jobId}/${record.deploymentNumber}-${createHash('sha256').update(bytes).digest('hex')}`
-    if (!(await this.#store(name, bytes, wanted))) return
+    if (!(await this.#patiently('storing the deployment', wanted, () => context.blobs.put(name, bytes)))) return
     const before = context.fact.deployment
     await context.updateFact((fact) => (wanted() ? this.#deployed(fact, name, record) : fact))
     const unnamed = context.fact.deployment === name ? before : name
@@ -110,17 +111,16 @@ export class Deployer {
     })
   }
 
-  /** A full disk is no failure of the job's, and no restart of the job makes room: it waits. False when it is not wanted any more. */
-  async #store(name: string, bytes: Uint8Array, wanted: () => boolean): Promise<boolean> {
+  /** Trouble of a disk is no failure of the job's, and no restart of the job mends it: it waits. Undefined when it is not wanted any more. */
+  async #patiently<T>(what: string, wanted: () => boolean, attempt: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
     const { context } = this.options
     for (;;) {
       try {
-        await context.blobs.put(name, bytes)
-        return true
+        return { value: await attempt() }
       } catch (error) {
         if (!isStorageTrouble(error)) throw error
-        if (!wanted()) return false
-        context.logger.warn('the deployment can not be stored yet', { error })
+        if (!wanted()) return undefined
+        context.logger.warn(`${what}: the storage can not do it yet`, { error })
         await sleep(context.clock, RETRY_MS, context.signal)
       }
     }

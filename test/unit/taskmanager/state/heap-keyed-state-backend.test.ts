@@ -1,4 +1,5 @@
 import test from 'ava'
+import { FlottError } from '#core/errors.js'
 import type { Key } from '#core/functions/functions.js'
 import { keyHash } from '#core/serialization/key-hash.js'
 import { listState, mapState, valueState } from '#core/state/state.js'
@@ -233,6 +234,10 @@ test('what does not fit at a restore is told', async (t) => {
   await t.throwsAsync(fresh().restore([subtaskState(refs)]), { code: 'CHECKPOINT_NOT_RESTORABLE', message: new RegExp(blob) })
   chunks.blobs.delete(blob)
   await t.throwsAsync(fresh().restore([subtaskState(refs)]), { code: 'CHECKPOINT_NOT_RESTORABLE', message: new RegExp(blob) })
+  // What may pass does not condemn the checkpoint.
+  const away = { put: chunks.put.bind(chunks), get: () => Promise.reject(new FlottError('LEADER_UNKNOWN', blob)) }
+  const unlucky = createKeyedStateBackend(backendOptions({ chunks: away }))
+  await t.throwsAsync(unlucky.restore([subtaskState(refs)]), { code: 'LEADER_UNKNOWN' })
 })
 
 test('growth asks the memory budget first', (t) => {
