@@ -1,96 +1,54 @@
 /**
- * Records from one thread to another through a result partition, a ring and an input gate, with doorbells; within a slot; and, to
- * compare, arrays of objects by postMessage. Run: node dist/test/bench/exchange.bench.js
+ * Records from one slot to another: between threads through a ring, between processes through rings and the TaskManagers' own TCP
+ * connection, within a slot; and, to compare, arrays of objects by postMessage. Run: node dist/test/bench/exchange.bench.js [records]
  */
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { systemClock } from '#core/clock.js'
-import { seededRandom } from '#core/random.js'
-import type { JobEdge } from '#protocol/graph/job-graph.js'
-import { createDoorbell, Doorbell } from '#taskmanager/exchange/doorbell.js'
-import type { ChannelDescriptor, InputGate, ResultPartition } from '#taskmanager/exchange/exchange.js'
-import { SlotExchangeFactory } from '#taskmanager/exchange/exchange-factory.js'
+import { createDoorbell } from '#taskmanager/exchange/doorbell.js'
+import type { ResultPartition } from '#taskmanager/exchange/exchange.js'
 import { createRing } from '#taskmanager/exchange/ring.js'
 import { exchangePair } from '../support/exchange-pair.js'
-import { cpuMs, median, report } from './measure.js'
+import { EndWorker, type Measured, pool, type Role, TURN } from './exchange-end.js'
+import { cpuMs, median, ratio, report } from './measure.js'
 
-interface Job {
-  readonly ring: SharedArrayBuffer
-  readonly bells: readonly [SharedArrayBuffer, SharedArrayBuffer]
-  readonly records: number
-}
-const edge: JobEdge = {
-  id: 'e',
-  source: 'a',
-  sourceOperator: 'a',
-  target: 'b',
-  targetOperator: 'b',
-  partitioner: 'hash',
-  targetInput: 0,
-}
-const ends = { edgeId: 'e', producerAttempt: 'p', producerSubtask: 0, consumerAttempt: 'c', consumerSubtask: 0 }
-const pool = Array.from({ length: 32_768 }, (_, i) => ({
-  user: `u${10_000 + (i % 50_000)}`,
-  price: i % 1000,
-  ts: 1.7e12 + i,
-  url: `https://shop.example/item/${1000 + (i % 9000)}`,
-}))
-/** Records or frames between two looks at the event loop. */
-const TURN = 1024
+const ROUNDS = 5
+const TASK_MANAGER = fileURLToPath(new URL('exchange-task-manager.js', import.meta.url))
 
-async function produce({ ring, bells, records }: Job): Promise<void> {
-  const doorbell = new Doorbell(bells[0])
-  const channels: ChannelDescriptor[] = [{ ...ends, ring, peerDoorbell: bells[1] }]
-  const factory = new SlotExchangeFactory({ random: seededRandom(1) })
-  const functions = { key: { field: 'user' } }
-  const partition = factory.resultPartition({
-    edge,
-    channels,
-    consumers: 1,
-    maxParallelism: 128,
-    functions,
-    attemptId: 'p',
-    subtaskIndex: 0,
-  })
-  for (let sent = 0; sent < records; ) {
-    for (let i = 0; i < TURN && sent < records && !partition.isBackPressured; i++) partition.emit(pool[sent++ & 32_767], Number.NaN)
-    while (!partition.drain()) await doorbell.sleepUntilRung(() => partition.drain())
-  }
-  partition.broadcastEvent({ kind: 'end-of-partition' })
-  while (!partition.drain()) await doorbell.sleepUntilRung(() => partition.drain())
+async function betweenThreads(records: number): Promise<Measured> {
+  const ring = createRing()
+  const bell = createDoorbell()
+  const consumer = new EndWorker('consume', ring, bell, records)
+  const producer = new EndWorker('produce', ring, consumer.bell, records, bell)
+  await Promise.all([consumer.ready(), producer.ready()])
+  const [measured] = await Promise.all([consumer.run(), producer.run()])
+  await Promise.all([consumer.stop(), producer.stop()])
+  return measured
 }
 
-/** Rates: records a second, and a CPU second of both threads. */
-async function acrossThreads(records: number): Promise<{ perSecond: number; perCpuSecond: number }> {
-  const job: Job = { ring: createRing(), bells: [createDoorbell(), createDoorbell()], records }
-  const doorbell = new Doorbell(job.bells[1])
-  const channels: ChannelDescriptor[] = [{ ...ends, ring: job.ring, peerDoorbell: job.bells[0] }]
-  const gate = new SlotExchangeFactory({ random: seededRandom(1) }).inputGate({ edges: [{ edge, channels }], attemptId: 'c' })
-  const worker = new Worker(new URL(import.meta.url), { workerData: job, resourceLimits: { maxYoungGenerationSizeMb: 64 } })
-  await once(worker, 'message')
-  const start = systemClock.monotonicMs()
-  const cpu = cpuMs()
-  worker.postMessage('go')
-  await consume(gate, doorbell, records)
-  const seconds = (systemClock.monotonicMs() - start) / 1000
-  const cpuSeconds = (cpuMs() - cpu) / 1000
-  await worker.terminate()
-  return { perSecond: records / seconds, perCpuSecond: records / cpuSeconds }
+async function betweenProcesses(records: number): Promise<Measured> {
+  const start = (role: Role) => fork(TASK_MANAGER, [role, String(records)])
+  const [producer, consumer] = [start('produce'), start('consume')]
+  const [{ port }] = await Promise.all([said<{ port: number }>(producer), said(consumer)])
+  consumer.send({ port })
+  await said(consumer)
+  const results = Promise.all([said<Measured>(consumer), said<Measured>(producer)])
+  for (const taskManager of [consumer, producer]) taskManager.send('go')
+  const [received, sent] = await results
+  await end(consumer)
+  await end(producer)
+  return { ...received, cpuSeconds: received.cpuSeconds + sent.cpuSeconds }
 }
-
-async function consume(gate: InputGate, doorbell: Doorbell, records: number): Promise<void> {
-  for (let count = 0, sum = 0; ; ) {
-    const polled = gate.poll()
-    if (!polled) await doorbell.sleepUntilRung(() => gate.hasInput)
-    else if (polled.kind === 'event') {
-      if (count === records && sum > 0) return
-      throw new Error(`${count} of ${records} records came`)
-    } else {
-      const { values, count: n } = polled.batch
-      for (let i = 0; i < n; i++) sum += (values[i] as { price: number }).price
-      count += n
-    }
-  }
+async function end(child: ChildProcess): Promise<void> {
+  const exit = once(child, 'exit')
+  child.send('end')
+  const [code] = await exit
+  if (code !== 0) throw new Error(`a TaskManager ended with ${code}`)
+}
+async function said<T>(child: ChildProcess): Promise<T> {
+  const [message] = (await once(child, 'message')) as [T]
+  return message
 }
 
 function withinSlot(records: number): number {
@@ -118,30 +76,45 @@ async function byPostMessage(records: number): Promise<number> {
 }
 
 if (isMainThread) {
-  const rings: { perSecond: number; perCpuSecond: number }[] = []
+  const records = Number(process.argv[2] ?? 4_000_000)
+  const threads: Measured[] = []
+  const processes: Measured[] = []
   const posts: number[] = []
   const slots: number[] = []
-  for (let round = 0; round < 5; round++) {
-    rings.push(await acrossThreads(2_000_000))
-    posts.push(await byPostMessage(300_000))
-    slots.push(withinSlot(2_000_000))
+  for (let round = 0; round < ROUNDS; round++) {
+    threads.push(await betweenThreads(records))
+    processes.push(await betweenProcesses(records))
+    posts.push(await byPostMessage(records / 10))
+    slots.push(withinSlot(records))
   }
-  report('exchange', {
-    unit: 'M records per CPU second of both threads, medians',
-    ring: round(median(rings.map((r) => r.perCpuSecond))),
-    ringPerSecond: round(median(rings.map((r) => r.perSecond))),
-    withinSlot: round(median(slots)),
-    postMessage: round(median(posts)),
+  const perCpuSecond = ({ records, cpuSeconds }: Measured) => records / cpuSeconds
+  const perSecond = ({ records, seconds }: Measured) => records / seconds
+  const figures = (measured: readonly Measured[]) => ({
+    recordsPerSecond: millions(median(measured.map(perSecond))),
+    bytesPerSecond: millions(median(measured.map(({ bytes, seconds }) => bytes / seconds))),
+    recordsPerCpuSecond: millions(median(measured.map(perCpuSecond))),
   })
-} else if ('posts' in workerData) {
+  report('exchange', {
+    unit: 'millions, medians; a CPU second of both ends',
+    records,
+    betweenThreads: figures(threads),
+    betweenProcesses: figures(processes),
+    /** Round by round. */
+    processesOverThreads: {
+      recordsPerSecond: hundredths(ratio(processes.map(perSecond), threads.map(perSecond))),
+      recordsPerCpuSecond: hundredths(ratio(processes.map(perCpuSecond), threads.map(perCpuSecond))),
+    },
+    withinSlotPerCpuSecond: millions(median(slots)),
+    postMessagePerCpuSecond: millions(median(posts)),
+  })
+} else {
   const { posts } = workerData as { posts: number }
   for (let sent = 0; sent < posts; sent += 400) parentPort?.postMessage(pool.slice(sent % 32_000, (sent % 32_000) + 400))
-} else {
-  parentPort?.postMessage('ready')
-  parentPort?.once('message', () => void produce(workerData as Job))
-  parentPort?.on('message', () => undefined) // Keeps the loop alive while it sleeps on the doorbell.
 }
 
-function round(figure: number): number {
-  return Math.round(figure / 1e4) / 100
+function millions(figure: number): number {
+  return hundredths(figure / 1e6)
+}
+function hundredths(figure: number): number {
+  return Math.round(figure * 100) / 100
 }
