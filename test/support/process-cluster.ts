@@ -9,6 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { ClusterOverviewResponse, JobDetailsResponse, JobsOverviewResponse } from '#protocol/rest/responses.js'
+import { freePort } from './free-port.js'
 
 const READY_WITHIN_MS = 60_000
 const POLL_MS = 20
@@ -328,16 +329,4 @@ function exists(pid: number): boolean {
 }
 function pause(ms: number): Promise<void> {
   return new Promise((done) => setTimeout(done, ms))
-}
-
-/** Of the loopback interface, chosen by the system. */
-export async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net')
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

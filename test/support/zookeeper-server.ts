@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './free-port.js'
 
 const CLASS_PATH = process.env['FLOTT_TEST_ZOOKEEPER_CLASSPATH'] ?? '/etc/zookeeper/conf:/usr/share/java/zookeeper.jar'
 const POLL_MS = 25
@@ -105,16 +106,4 @@ export class ZooKeeperServer {
       socket.on('close', () => resolve(answer))
     })
   }
-}
-
-/** Chosen by the system. Another process may take it before we use it: the caller tries again. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { runCommand } from '../../support/command.js'
-import { freePort, ProcessCluster } from '../../support/process-cluster.js'
+import { freePort } from '../../support/free-port.js'
+import { ProcessCluster } from '../../support/process-cluster.js'
 
 const PROGRAMS = 'test/integration/cli/programs'
 let cluster: ProcessCluster

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { startDaemon } from '../../support/command.js'
-import { freePort, ProcessCluster } from '../../support/process-cluster.js'
+import { freePort } from '../../support/free-port.js'
+import { ProcessCluster } from '../../support/process-cluster.js'
 import { ZooKeeperServer } from '../../support/zookeeper-server.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'flott-start-up-'))

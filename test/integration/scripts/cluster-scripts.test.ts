@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
 import { runCommand } from '../../support/command.js'
-import { freePort } from '../../support/process-cluster.js'
+import { freePort } from '../../support/free-port.js'
 import { ZooKeeperServer } from '../../support/zookeeper-server.js'
 
 interface Installation {
