@@ -11,7 +11,7 @@ import type { ResultPartition } from '#taskmanager/exchange/exchange.js'
 import { createRing } from '#taskmanager/exchange/ring.js'
 import { exchangePair } from '../support/exchange-pair.js'
 import { EndWorker, type Measured, pool, type Role, TURN } from './exchange-end.js'
-import { cpuMs, median, ratio, report } from './measure.js'
+import { cpuMs, hundredths, median, ratio, report } from './measure.js'
 
 const ROUNDS = 5
 const TASK_MANAGER = fileURLToPath(new URL('exchange-task-manager.js', import.meta.url))
@@ -114,7 +114,4 @@ if (isMainThread) {
 
 function millions(figure: number): number {
   return hundredths(figure / 1e6)
-}
-function hundredths(figure: number): number {
-  return Math.round(figure * 100) / 100
 }

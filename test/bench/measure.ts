@@ -34,6 +34,10 @@ export function ratio(a: readonly number[], b: readonly number[]): number {
   return median(a.map((rate, i) => rate / b[i]!))
 }
 
+export function hundredths(figure: number): number {
+  return Math.round(figure * 100) / 100
+}
+
 /** Prints one JSON line. */
 export function report(name: string, figures: Readonly<Record<string, unknown>>): void {
   const line = { name, ...figures, node: process.version, cpus: cpus().length, commit: commit() }
