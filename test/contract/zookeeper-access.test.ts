@@ -13,7 +13,8 @@ test.after.always(async () => (await started.catch(() => undefined))?.remove())
 
 const client = async (over: Partial<ZooKeeperOptions> = {}) =>
   new NativeZooKeeper(
-    { quorum: (await started).connect, sessionTimeoutMs: 6_000, connectionTimeoutMs: 6_000, ...over },
+    // A session outlives the restart of the server, however slow that is.
+    { quorum: (await started).connect, sessionTimeoutMs: 60_000, connectionTimeoutMs: 60_000, ...over },
     { clock: systemClock, random: systemRandom, logger: silentLogger },
   )
 const owner = { acl: 'creator', authorization: [{ scheme: 'digest', auth: 'flott:secret' }] } as const
@@ -70,7 +71,7 @@ test.serial('an attached session is authorized too, and its watches go on after 
 })
 
 test.serial('a quorum nobody serves is unavailable, within the time-out', async (t) => {
-  const nobody = await client({ quorum: 'no-such-host.invalid:2181,127.0.0.1:1' })
+  const nobody = await client({ quorum: 'no-such-host.invalid:2181,127.0.0.1:1', connectionTimeoutMs: 2_000 })
   await t.throwsAsync(nobody.open(), { code: 'ZOOKEEPER_UNAVAILABLE' })
   await t.throwsAsync((await client({ quorum: 'localhost' })).open(), { code: 'INVALID_CONFIG' })
 })
