@@ -34,7 +34,7 @@ async function overZooKeeper(
   return { store: zooKeeperFactStore(session, paths), other: zooKeeperFactStore(second, paths), session, paths, close }
 }
 async function native(): Promise<ZooKeeper> {
-  const options = { quorum: (await zooKeeperServer).connect, sessionTimeoutMs: 6_000, connectionTimeoutMs: 6_000 }
+  const options = { quorum: (await zooKeeperServer).connect, sessionTimeoutMs: 30_000, connectionTimeoutMs: 60_000 }
   return new NativeZooKeeper(options, { clock: systemClock, random: systemRandom, logger: silentLogger })
 }
 

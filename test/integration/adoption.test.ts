@@ -17,8 +17,6 @@ const SESSION_TIMEOUT_MS = 2_000
 const KEYS = 50
 const RATE = 1_000
 const RECORDS = RATE * 14
-/** Records come 250 a second and subtask; what is longer was no task that ran on, unless the machine was that slow before, too. */
-const GAP_MS = 300
 
 async function attemptsOf(cluster: ProcessCluster, jobId: string): Promise<string[]> {
   const { vertices } = await cluster.job(jobId)
@@ -28,24 +26,20 @@ async function attemptsOf(cluster: ProcessCluster, jobId: string): Promise<strin
   )
 }
 
-/** The longest time without a record of a subtask, before and after a moment. */
-function largestGaps(stamps: string, moment: number): { before: number; after: number } {
+/** How many records each subtask saw between two moments. */
+function recordsBetween(stamps: string, from: number, to: number): number[] {
   const directory = join(stamps, '..')
-  let before = 0
-  let after = 0
-  for (const name of readdirSync(directory)) {
+  return readdirSync(directory).map((name) => {
     const times = readFileSync(join(directory, name), 'utf8').split('\n').slice(0, -1).map(Number)
-    for (let i = 1; i < times.length; i++) {
-      const gap = times[i]! - times[i - 1]!
-      if (times[i]! < moment) before = Math.max(before, gap)
-      else after = Math.max(after, gap)
-    }
-  }
-  return { before, after }
+    return times.filter((time) => time > from && time < to).length
+  })
 }
 
-/** Runs the job, disturbs the cluster in the middle of it, and checks that the tasks did not notice. */
-async function runsOnThrough(t: ExecutionContext, cluster: ProcessCluster, disturb: () => Promise<unknown>): Promise<void> {
+/**
+ * Runs the job, disturbs the cluster in the middle of it, and checks that the tasks did not notice. `disturb` resolves when there is a
+ * leader again, with the time since which there was none.
+ */
+async function runsOnThrough(t: ExecutionContext, cluster: ProcessCluster, disturb: () => Promise<number>): Promise<void> {
   const output = mkdtempSync(join(tmpdir(), 'flott-counts-'))
   const stamps = join(mkdtempSync(join(tmpdir(), 'flott-stamps-')), 'stamps')
   const program = 'test/integration/jobs/numbered-counts.ts'
@@ -58,9 +52,9 @@ async function runsOnThrough(t: ExecutionContext, cluster: ProcessCluster, distu
   })
   const attempts = await attemptsOf(cluster, jobId)
   const { counts, latest } = await checkpointsOf(jobId)
-  const moment = Date.now()
 
-  await disturb()
+  const leaderlessFrom = await disturb()
+  const ledAgain = Date.now()
   await cluster.until('the job is led again, and checkpoints go on', async () => {
     const { state } = await cluster.job(jobId)
     return state === 'RUNNING' && ((await checkpointsOf(jobId)).latest.completed?.id ?? 0) > latest.completed!.id
@@ -74,14 +68,13 @@ async function runsOnThrough(t: ExecutionContext, cluster: ProcessCluster, distu
   t.deepEqual(mistakesOf(committedLines(output), RECORDS, KEYS), NO_MISTAKES, cluster.logs())
   t.is((await cluster.job(jobId)).restarts, 0)
   t.deepEqual((await cluster.rest<ExceptionsResponse>(`/jobs/${jobId}/exceptions`)).exceptionHistory.entries, [])
-  const gaps = largestGaps(stamps, moment)
-  t.log(gaps)
-  t.true(gaps.after < Math.max(GAP_MS, 3 * gaps.before), `${gaps.after} ms without a record; ${gaps.before} ms before\n${cluster.logs()}`)
+  const meanwhile = recordsBetween(stamps, leaderlessFrom, ledAgain)
+  t.true(meanwhile.length > 0 && meanwhile.every((count) => count > 0), `records a subtask while nobody led: ${meanwhile}`)
 }
 
 for (const fault of ['kill-leader', 'stop-leader'] satisfies FaultName[])
   test.serial(`${fault}: another one leads, and nothing restarts`, async (t) => {
-    t.timeout(180_000)
+    t.timeout(300_000)
     const zookeeper = await ZooKeeperServer.start()
     t.teardown(() => zookeeper.remove())
     const cluster = await ProcessCluster.start({
@@ -94,18 +87,22 @@ for (const fault of ['kill-leader', 'stop-leader'] satisfies FaultName[])
     t.teardown(() => cluster.stop())
     await runsOnThrough(t, cluster, async () => {
       const former = await cluster.leader()
+      const from = Date.now()
       await injectFault(fault, { cluster, zookeeper, random: seededRandom(1), sessionTimeoutMs: SESSION_TIMEOUT_MS })
       await cluster.until('another one leads', async () => (await cluster.leader()) !== former)
+      return from
     })
   })
 
 test.serial('the only JobManager, without ZooKeeper, is killed and comes back: nothing restarts', async (t) => {
-  t.timeout(180_000)
+  t.timeout(300_000)
   const cluster = await ProcessCluster.start({ jobManagers: 1, taskManagers: 2, slots: 2 })
   t.teardown(() => cluster.stop())
   await runsOnThrough(t, cluster, async () => {
     const [jobManager] = cluster.jobManagers
     await jobManager!.kill('SIGKILL')
+    const from = Date.now()
     await jobManager!.start()
+    return from
   })
 })

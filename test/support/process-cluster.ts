@@ -200,7 +200,7 @@ export class ProcessCluster {
       'taskmanager.numberOfTaskSlots': String(options.slots),
       'env.pid.dir': join(directory, 'run'),
       'heartbeat.interval': '500 ms',
-      'heartbeat.timeout': '3 s',
+      'heartbeat.timeout': '30 s', // The machine may be slow: only a connection that closes says that a process is gone.
       ...(options.zookeeper === undefined
         ? { 'jobmanager.rpc.port': String(await freePort()) }
         : {

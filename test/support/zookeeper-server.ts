@@ -42,7 +42,7 @@ export class ZooKeeperServer {
     const settings = {
       tickTime: 500,
       minSessionTimeout: 1_000,
-      maxSessionTimeout: 60_000,
+      maxSessionTimeout: 600_000,
       dataDir: join(this.directory, 'data'),
       clientPort: this.port,
       clientPortAddress: '127.0.0.1',

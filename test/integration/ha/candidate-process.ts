@@ -6,7 +6,7 @@ import { NativeZooKeeper } from '#ha/zookeeper/native-zookeeper.js'
 import { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
 import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
 
-export const SESSION_TIMEOUT_MS = 60_000
+export const SESSION_TIMEOUT_MS = 120_000
 
 export function candidate(quorum: string, name: string, credentialsFile?: string): ZooKeeperLeaderElection {
   const deps = { clock: systemClock, random: systemRandom, logger: silentLogger }

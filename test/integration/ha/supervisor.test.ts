@@ -10,8 +10,8 @@ import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
 import { type Daemon, ProcessCluster } from '../../support/process-cluster.js'
 import { ZooKeeperServer } from '../../support/zookeeper-server.js'
 
-const SESSION_TIMEOUT_MS = 60_000
-const WITHIN_MS = 20_000
+const SESSION_TIMEOUT_MS = 120_000
+const WITHIN_MS = 60_000
 
 let zookeeper: ZooKeeperServer
 test.before(async () => {

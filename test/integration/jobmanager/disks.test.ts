@@ -16,7 +16,7 @@ const KEYS = 10
 
 /** Two JobManagers, one TaskManager, and a job that runs until `finish`. */
 async function startJob(t: ExecutionContext, options: Partial<ProcessClusterOptions> = {}) {
-  t.timeout(120_000)
+  t.timeout(300_000)
   const directory = mkdtempSync(join(tmpdir(), 'flott-disks-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const zookeeper = await ZooKeeperServer.start()
