@@ -5,7 +5,7 @@ import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import { type ReplicationGateway, replicaGateway, replicationGateway } from '#protocol/gateways/replication-gateway.js'
-import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { BlobStore, BlobTransfer, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { Replica } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
@@ -72,7 +72,7 @@ export class ReplicatedStorage implements LeaderStorage {
       self,
       facts: reign.facts,
       store,
-      decode: { manifest: decodeManifest, deployment: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as DeploymentRecord },
+      decode: { manifest: decodeManifest, deployment: decodeDeployment },
       on: ({ address, diskId }) => ({
         inspectBlobs: async (request) =>
           diskId === self.diskId ? inspectBlobs(disk.blobs, request) : (await replicaAt(address)).inspectBlobs(request),

@@ -2,8 +2,8 @@
  * Gives tasks their channels. Both ends of a channel in one slot: no ring, the worker links them. In two slots of this TaskManager: one
  * ring, shared. On two TaskManagers: each has a ring between its worker and its network, which moves the frames.
  */
-import type { AttemptLocation, TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
-import type { JobEdge } from '#protocol/graph/job-graph.js'
+import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { JobEdge, JobGraph } from '#protocol/graph/job-graph.js'
 import { consumersOf, inputsOf, outputsOf, producersOf, vertexOf } from '#protocol/graph/wiring.js'
 import type { ChannelDescriptor } from './exchange/exchange.js'
 import { createRing, type RingOptions } from './exchange/ring.js'
@@ -20,6 +20,18 @@ export interface ChannelWiringOptions {
   onBroken(attemptId: string, channel: number, cause: Error): void
 }
 
+/** Where the attempt of a subtask runs. */
+export type Locate = (vertexId: string, subtaskIndex: number) => AttemptLocation
+
+export function locator({ attempts }: DeploymentRecord): Locate {
+  const at = new Map(attempts.map((location) => [`${location.vertexId} ${location.subtaskIndex}`, location]))
+  return (vertexId, subtaskIndex) => {
+    const location = at.get(`${vertexId} ${subtaskIndex}`)
+    if (!location) throw new Error(`the deployment has no attempt of ${vertexId}, subtask ${subtaskIndex}`)
+    return location
+  }
+}
+
 export class ChannelWiring {
   /** Rings between two slots here, by channel: the end that is deployed first makes it; kept until both attempts are gone. */
   readonly #rings = new Map<string, { readonly ring: SharedArrayBuffer; readonly users: Set<string> }>()
@@ -27,14 +39,7 @@ export class ChannelWiring {
   constructor(private readonly options: ChannelWiringOptions) {}
 
   /** The task with its channels, in the order of protocol/graph/wiring.ts. Opens those that go through the network. */
-  wire(deployment: TaskDeployment, descriptor: TaskDeploymentDescriptor): WorkerTask {
-    const { jobGraph } = deployment
-    const at = new Map(deployment.deployment.attempts.map((location) => [`${location.vertexId} ${location.subtaskIndex}`, location]))
-    const locate = (vertexId: string, subtask: number): AttemptLocation => {
-      const location = at.get(`${vertexId} ${subtask}`)
-      if (!location) throw new Error(`the deployment has no attempt of ${vertexId}, subtask ${subtask}`)
-      return location
-    }
+  wire(jobGraph: JobGraph, locate: Locate, descriptor: TaskDeploymentDescriptor): WorkerTask {
     const { vertexId, subtaskIndex } = descriptor
     const self = locate(vertexId, subtaskIndex)
     const parallelism = (id: string) => vertexOf(jobGraph, id).parallelism

@@ -20,14 +20,16 @@ import {
   type TaskMetrics,
   taskExecutorGateway,
 } from '#protocol/gateways/task-executor-gateway.js'
-import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { DeploymentRecord, TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
+import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcNetwork } from '#rpc/rpc.js'
 import { createAttempt, isTerminal } from './attempt.js'
 import { Attempts } from './attempts.js'
-import { ChannelWiring } from './channel-wiring.js'
+import { ChannelWiring, locator } from './channel-wiring.js'
 import { ChunkTransfer } from './chunk-transfer.js'
 import type { RingOptions } from './exchange/ring.js'
 import type { JobArtifacts } from './job-artifacts.js'
@@ -176,12 +178,14 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   }
   submitTasks(deployment: TaskDeployment): Accepted {
     return this.#turn(() => {
-      const { jobId } = deployment.jobGraph
+      const { jobGraph } = deployment
+      const { jobId } = jobGraph
+      const record = decodeDeployment(deployment.deployment)
       const tasks = deployment.tasks.filter(({ attemptId }) => !this.#attempts.get(attemptId))
       const events = tasks.map(({ slotIndex, allocationId }) => ({ kind: 'tasks-submitted', slotIndex, allocationId, jobId }) as const)
       this.#stepSlots(...events)
-      for (const task of tasks) this.#attempts.add(createAttempt(jobId, task, deployment.deployment.deploymentNumber))
-      if (tasks.length > 0) void this.#deploy(deployment, tasks)
+      for (const task of tasks) this.#attempts.add(createAttempt(jobId, task, record.deploymentNumber))
+      if (tasks.length > 0) void this.#deploy(jobGraph, record, tasks)
       return ACCEPTED
     })
   }
@@ -245,20 +249,19 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
 
   // Deployment.
 
-  async #deploy(deployment: TaskDeployment, tasks: readonly TaskDeploymentDescriptor[]): Promise<void> {
+  async #deploy(jobGraph: JobGraph, record: DeploymentRecord, tasks: readonly TaskDeploymentDescriptor[]): Promise<void> {
     let artifactDirectory: string | undefined
     try {
-      artifactDirectory = await this.#artifacts?.acquire(deployment.jobGraph)
+      artifactDirectory = await this.#artifacts?.acquire(jobGraph)
     } catch (error) {
       return this.#mailbox.run(() => this.#failAll(tasks, error))
     }
     this.#mailbox.run(() => {
       const wanted = tasks.filter(({ attemptId }) => this.#attempts.get(attemptId)?.state === 'DEPLOYING')
       try {
-        const { jobGraph, deployment: record } = deployment
-        const job = { jobGraph, deployment: record, ...(artifactDirectory === undefined ? {} : { artifactDirectory }) }
+        const job = { jobGraph, ...(artifactDirectory === undefined ? {} : { artifactDirectory }) }
         for (const { slotIndex } of wanted) this.#doorbellOf(slotIndex) // Its worker may have died meanwhile.
-        for (const [slotIndex, workerTasks] of this.#wire(deployment, wanted)) {
+        for (const [slotIndex, workerTasks] of this.#wire(jobGraph, record, wanted)) {
           for (const { descriptor } of workerTasks) this.#posted.add(descriptor.attemptId)
           this.#workers.post(slotIndex, { kind: 'deploy', job, tasks: workerTasks })
         }
@@ -267,10 +270,11 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       }
     })
   }
-  #wire(deployment: TaskDeployment, tasks: readonly TaskDeploymentDescriptor[]): Map<number, WorkerTask[]> {
+  #wire(jobGraph: JobGraph, record: DeploymentRecord, tasks: readonly TaskDeploymentDescriptor[]): Map<number, WorkerTask[]> {
     const bySlot = new Map<number, WorkerTask[]>()
+    const locate = locator(record)
     for (const task of tasks) {
-      const workerTask = this.#wiring.wire(deployment, task)
+      const workerTask = this.#wiring.wire(jobGraph, locate, task)
       bySlot.set(task.slotIndex, [...(bySlot.get(task.slotIndex) ?? []), workerTask])
     }
     return bySlot

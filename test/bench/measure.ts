@@ -1,6 +1,7 @@
 /** Measures variants in turn, many times, so that what else the machine does hits all of them alike. */
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
+import { systemClock } from '#core/clock.js'
 
 export interface Sample {
   readonly operations: number
@@ -36,6 +37,27 @@ export function ratio(a: readonly number[], b: readonly number[]): number {
 
 export function hundredths(figure: number): number {
   return Math.round(figure * 100) / 100
+}
+
+export interface Elapsed {
+  readonly ms: number
+  /** Of this process. */
+  readonly cpuMs: number
+}
+export async function timed(work: () => Promise<unknown>): Promise<Elapsed> {
+  const [start, cpu] = [systemClock.monotonicMs(), cpuMs()]
+  await work()
+  return { ms: systemClock.monotonicMs() - start, cpuMs: cpuMs() - cpu }
+}
+/** Median, and how far from it: runningMs, runningMinMs, … */
+export function spread(what: string, times: readonly Elapsed[]): Record<string, number> {
+  const ms = times.map((time) => time.ms)
+  return {
+    [`${what}Ms`]: hundredths(median(ms)),
+    [`${what}MinMs`]: hundredths(Math.min(...ms)),
+    [`${what}MaxMs`]: hundredths(Math.max(...ms)),
+    [`${what}CpuMs`]: hundredths(median(times.map((time) => time.cpuMs))),
+  }
 }
 
 /** Prints one JSON line. */

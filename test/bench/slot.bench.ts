@@ -1,7 +1,6 @@
 /** A whole slot, all tasks in one thread: source -> map -> by key -> rolling sum -> sink, records per second. */
 import { cpus } from 'node:os'
 import { systemClock } from '#core/clock.js'
-import { NO_EPOCH } from '#core/epoch.js'
 import { attemptIdOf, stableId } from '#core/ids.js'
 import { systemRandom } from '#core/random.js'
 import { Doorbell } from '#taskmanager/exchange/doorbell.js'
@@ -79,7 +78,7 @@ function heard(message: FromSlotWorker): void {
 }
 worker.handle({
   kind: 'deploy',
-  job: { jobGraph: sketch.jobGraph, deployment: { jobId: sketch.jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] } },
+  job: { jobGraph: sketch.jobGraph },
   tasks: sketch.jobGraph.vertices.map((vertex, i) => ({
     descriptor: { attemptId: attempts[i]!, vertexId: vertex.id, subtaskIndex: 0, attemptNumber: 0, allocationId: 'a', slotIndex: 0 },
     inputs: i === 1 ? [channel] : [],

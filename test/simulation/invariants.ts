@@ -8,6 +8,7 @@ import type { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
 import { chunksOf } from '#jobmanager/replication/live-blobs.js'
 import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobFact, LeaderInfo, Replica } from '#protocol/ha/facts.js'
 import type { SimulatedDisk } from './simulated-disk.js'
 
@@ -148,7 +149,7 @@ export class Invariants {
     let deployment = this.#deployments.get(name)
     const bytes = deployment ? undefined : this.#contentOf(name)
     if (bytes) {
-      deployment = JSON.parse(bytes.toString()) as DeploymentRecord
+      deployment = decodeDeployment(bytes)
       this.#deployments.set(name, deployment)
     }
     return deployment

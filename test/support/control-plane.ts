@@ -48,7 +48,7 @@ export class FakeReign implements Reign {
   }
 }
 
-const NO_OPERATIONS: StorageOperations = {
+export const NO_OPERATIONS: StorageOperations = {
   check: async () => ({ healthy: true, disks: [], unreadable: [] }),
   collect: async ({ dryRun }) => ({ 'dry-run': dryRun, removed: [], 'removed-bytes': 0, waiting: [] }),
 }

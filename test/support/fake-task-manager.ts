@@ -4,7 +4,8 @@ import { FlottError, serializeError } from '#core/errors.js'
 import { type ExecutionState, type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
 import { type AttemptReport, resourceManagerGateway, type SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
-import type { TaskDeployment } from '#protocol/graph/deployment.js'
+import type { DeploymentRecord, TaskDeployment } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { LoopbackNetwork, LoopbackProcess } from '#rpc/loopback.js'
 import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
 
@@ -17,10 +18,21 @@ interface FakeAttempt {
   state: ExecutionState
 }
 
+/** Decoded when someone looks. */
+class SentDeployment {
+  constructor(private readonly sent: TaskDeployment) {}
+  get deployment(): DeploymentRecord {
+    return decodeDeployment(this.sent.deployment)
+  }
+  get tasks(): TaskDeployment['tasks'] {
+    return this.sent.tasks
+  }
+}
+
 export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   readonly process: LoopbackProcess
   readonly attempts = new Map<string, FakeAttempt>()
-  readonly deployments: TaskDeployment[] = []
+  readonly deployments: SentDeployment[] = []
   slots: SlotReport[]
   /** What an attempt does by itself once deployed. */
   onSubmit: (attemptId: string) => 'run' | 'stay' = () => 'run'
@@ -111,11 +123,11 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   async submitTasks(deployment: TaskDeployment) {
     if (this.refuseTasks) throw this.refuseTasks
     if (this.loseTasks) return new Promise<never>(() => {})
-    this.deployments.push(deployment)
-    for (const { attemptId, allocationId } of deployment.tasks) {
+    const { jobGraph, tasks } = deployment
+    this.deployments.push(new SentDeployment(deployment))
+    for (const { attemptId, allocationId, attemptNumber: deploymentNumber } of tasks) {
       if (this.attempts.has(attemptId)) continue
-      const { deploymentNumber } = deployment.deployment
-      this.attempts.set(attemptId, { jobId: deployment.jobGraph.jobId, allocationId, deploymentNumber, state: 'DEPLOYING' })
+      this.attempts.set(attemptId, { jobId: jobGraph.jobId, allocationId, deploymentNumber, state: 'DEPLOYING' })
       if (this.onSubmit(attemptId) === 'run') void this.report(attemptId, 'INITIALIZING').then(() => this.#run(attemptId))
     }
     return { accepted: true } as const

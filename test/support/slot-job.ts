@@ -1,4 +1,3 @@
-import { NO_EPOCH } from '#core/epoch.js'
 import type { BuiltProgram } from '#core/functions/build-phase.js'
 import type { EdgeDefinition, OperatorDefinition } from '#core/functions/operator-definition.js'
 import { attemptIdOf, stableId } from '#core/ids.js'
@@ -157,7 +156,7 @@ export class SlotJob {
     this.#worker.start()
     this.send({
       kind: 'deploy',
-      job: { jobGraph, deployment: { jobId: jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] } },
+      job: { jobGraph },
       tasks,
     })
   }

@@ -5,6 +5,7 @@ import { type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-
 import { resourceManagerGateway, type TaskManagerRegistration } from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import { encodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobEdge, JobGraph } from '#protocol/graph/job-graph.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
@@ -256,5 +257,5 @@ export function deploymentOf(options: { attemptNumber?: number; elsewhere?: read
       allocationId,
       slotIndex,
     }))
-  return { jobGraph, deployment: { jobId: 'job', deploymentNumber: attemptNumber, epoch: epochOf(1), attempts }, tasks }
+  return { jobGraph, deployment: encodeDeployment({ jobId: 'job', deploymentNumber: attemptNumber, epoch: epochOf(1), attempts }), tasks }
 }

@@ -17,6 +17,7 @@ import type {
 import type { AttemptReport, SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { TaskExecutorGateway, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { JobFact, JobStatus, Versioned } from '#protocol/ha/facts.js'
@@ -273,9 +274,8 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   }): void {
     this.run(() => {
       const reported = new Set(heartbeat.attempts.map((attempt) => attempt.attemptId))
-      for (const vertex of this.#graph.vertices) {
-        const { attempt, slot } = vertex.execution
-        if (slot?.taskManagerId !== heartbeat.taskManagerId) continue
+      for (const vertex of this.#graph.placedOn(heartbeat.taskManagerId)) {
+        const { attempt } = vertex.execution
         const metrics = heartbeat.metrics[attempt]
         if (metrics) {
           vertex.metrics = metrics
@@ -372,7 +372,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   }
   async #recordedDeployment(): Promise<DeploymentRecord | undefined> {
     const { deployment } = this.fact
-    return deployment === undefined ? undefined : (JSON.parse(Buffer.from(await this.blobs.get(deployment)).toString()) as DeploymentRecord)
+    return deployment === undefined ? undefined : decodeDeployment(await this.blobs.get(deployment))
   }
   #described() {
     const { status } = this.#scheduler

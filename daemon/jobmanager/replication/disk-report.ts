@@ -1,5 +1,5 @@
 import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
-import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { FactStore, Replica } from '#protocol/ha/facts.js'
 import type { DiskResponse, JobOnDisk } from '#protocol/rest/storage-check.js'
@@ -44,7 +44,7 @@ export async function reportDisk(options: {
 
 const DECODE = {
   manifest: decodeManifest,
-  deployment: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as DeploymentRecord,
+  deployment: decodeDeployment,
 }
 
 function replicaView({ jobManagerId, diskId, address }: Replica) {

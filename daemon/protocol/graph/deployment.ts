@@ -35,7 +35,8 @@ export interface DeploymentRecord {
 /** What a TaskManager receives: the whole picture once, and the attempts that are its own. */
 export interface TaskDeployment {
   readonly jobGraph: JobGraph
-  readonly deployment: DeploymentRecord
+  /** A DeploymentRecord, by encodeDeployment: the bytes of its blob. */
+  readonly deployment: Uint8Array
   readonly tasks: readonly TaskDeploymentDescriptor[]
 }
 

@@ -9,15 +9,34 @@ export function consumersOf(edge: JobEdge, producers: number, consumers: number,
     case 'forward':
       return producers === consumers ? [producer] : range(consumers)
     case 'rescale':
-      if (producers <= consumers) return range(consumers).filter((c) => Math.floor((c * producers) / consumers) === producer)
-      return [Math.floor((producer * consumers) / producers)]
+      return rescaled(producers, consumers, producer)
     default: // Also global: the consumers that get no record are told of watermarks, barriers and the end all the same.
       return range(consumers)
   }
 }
 
 export function producersOf(edge: JobEdge, producers: number, consumers: number, consumer: number): readonly number[] {
-  return range(producers).filter((p) => consumersOf(edge, producers, consumers, p).includes(consumer))
+  switch (edge.partitioner) {
+    case 'forward':
+      return producers === consumers ? [consumer] : range(producers)
+    case 'rescale':
+      return rescaled(consumers, producers, consumer)
+    default:
+      return range(producers)
+  }
+}
+
+/** Whether each producer is linked with each consumer. */
+export function isAllToAll({ partitioner }: JobEdge, producers: number, consumers: number): boolean {
+  return partitioner !== 'rescale' && (partitioner !== 'forward' || producers !== consumers)
+}
+
+/** Of the side with more subtasks, each has one peer, and neighbours have the same. */
+function rescaled(own: number, peers: number, index: number): readonly number[] {
+  if (own > peers) return [Math.floor((index * peers) / own)]
+  const first = Math.ceil((index * peers) / own)
+  const next = Math.ceil(((index + 1) * peers) / own)
+  return range(next - first).map((i) => first + i)
 }
 
 export function vertexOf(graph: JobGraph, id: string): JobVertex {

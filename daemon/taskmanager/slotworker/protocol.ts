@@ -3,7 +3,7 @@ import type { SerializedError } from '#core/errors.js'
 import type { SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 import type { CheckpointMetrics, ExecutionState, ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
 import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
-import type { DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ChannelDescriptor } from '../exchange/exchange.js'
 import type { WorkerFrame } from './worker-stack.js'
@@ -48,7 +48,6 @@ export type ToSlotWorker =
 /** What all tasks of a job share. */
 export interface JobContext {
   readonly jobGraph: JobGraph
-  readonly deployment: DeploymentRecord
   /** Directory on this machine with the unpacked artifact (artifact.mjs, its source map, node_modules/flott); undefined in simulation. */
   readonly artifactDirectory?: string
 }

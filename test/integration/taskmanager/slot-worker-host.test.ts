@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { systemClock } from '#core/clock.js'
-import { NO_EPOCH } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
 import { createDoorbell } from '#taskmanager/exchange/doorbell.js'
@@ -117,7 +116,6 @@ test.serial('no stack is waited for longer than asked; a worker that is being pa
 
 test.serial('a worker that has died of its memory is told with what it had entered last', async (t) => {
   const { jobGraph } = sketchJob([{ name: 'grows', operators: [{ uid: 'list', kind: 'map', f: (n: number) => n }] }], [])
-  const deployment = { jobId: jobGraph.jobId, deploymentNumber: 1, epoch: NO_EPOCH, attempts: [] }
   const cause = await new Promise<FlottError | undefined>((resolve) => {
     const workers = new SlotWorkers({
       host,
@@ -133,7 +131,7 @@ test.serial('a worker that has died of its memory is told with what it had enter
     })
     workers.start()
     workers.assign(0)
-    workers.post(0, { kind: 'deploy', job: { jobGraph, deployment }, tasks: [] })
+    workers.post(0, { kind: 'deploy', job: { jobGraph }, tasks: [] })
   })
   t.is(cause?.code, 'MEMORY_EXCEEDED')
   t.regex(cause!.message, /last entered: operator 'list' \(uid 'list', declared at job.ts:1:1\) of vertex 'grows', subtask 0 of 1$/)

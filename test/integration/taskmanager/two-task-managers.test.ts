@@ -13,6 +13,7 @@ import { jobMasterGateway, type TaskExecutionReport } from '#protocol/gateways/j
 import { resourceManagerGateway, type TaskManagerRegistration } from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { AttemptLocation } from '#protocol/graph/deployment.js'
+import { encodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import { BlobServer } from '#rpc/blob-server.js'
@@ -87,7 +88,7 @@ test('two TaskManager processes run a job whose records cross between them', asy
       await gateway.requestSlot({ slotIndex: 0, allocationId: registration.taskManagerId, jobId })
     for (const { registration, gateway } of hosts) {
       const tasks = attempts.filter((a) => a.taskManagerId === registration.taskManagerId)
-      await gateway.submitTasks({ jobGraph, deployment: { jobId, deploymentNumber: 1, epoch, attempts }, tasks })
+      await gateway.submitTasks({ jobGraph, deployment: encodeDeployment({ jobId, deploymentNumber: 1, epoch, attempts }), tasks })
     }
   }
   rpc.endpoints.register(resourceManagerGateway, {

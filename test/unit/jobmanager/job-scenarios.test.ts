@@ -1,6 +1,6 @@
 import test from 'ava'
 import { FlottError } from '#core/errors.js'
-import type { DeploymentRecord } from '#protocol/graph/deployment.js'
+import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import { ControlPlane } from '../../support/control-plane.js'
 import { edge, graph, vertex } from '../../support/job-graphs.js'
 
@@ -49,9 +49,7 @@ test('no TaskManager hears of a deployment before its record is named in the fac
   t.is(plane.blobs.names('deployment/').length, 1)
   release()
   await plane.clock.advance(1_000)
-  const record = JSON.parse(
-    Buffer.from(plane.blobs.blobs.get(plane.facts.jobs.get(jobId)!.value.deployment!)!).toString(),
-  ) as DeploymentRecord
+  const record = decodeDeployment(plane.blobs.blobs.get(plane.facts.jobs.get(jobId)!.value.deployment!)!)
   t.deepEqual(tm.deployments[0]!.deployment, record)
   t.is(record.attempts.length, 4)
   t.is(plane.facts.jobs.get(jobId)!.value.attemptNumber, 0)

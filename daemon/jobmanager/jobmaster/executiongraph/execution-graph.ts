@@ -8,8 +8,20 @@ import { failoverRegions, subtaskKey } from '../scheduler/failover-regions.js'
 import { type SharedSlot, sharedSlotKey } from '../slotpool/slot-sharing.js'
 import { type Execution, type ExecutionEffect, type ExecutionEvent, isTerminal, step } from './execution.js'
 
+/** What a graph knows of all its subtasks, kept up to date by them: questions of every report must not look at each. */
+class Tally {
+  readonly states = new Map<ExecutionState, number>()
+  /** By TaskManager; undefined after one was deployed or reset, until somebody asks. */
+  placed: Map<string, ExecutionVertex[]> | undefined
+
+  count(state: ExecutionState, change: 1 | -1): void {
+    this.states.set(state, (this.states.get(state) ?? 0) + change)
+  }
+}
+
 export class ExecutionVertex {
   #execution: Execution
+  readonly sharedSlot: SharedSlot
   timestamps: Partial<Record<ExecutionState, number>> = {}
   metrics: TaskMetrics | undefined
   accumulators: Readonly<Record<string, AccumulatorSnapshot>> = {}
@@ -23,7 +35,10 @@ export class ExecutionVertex {
     readonly region: number,
     firstAttemptNumber: number,
     private readonly now: () => number,
+    private readonly tally: Tally,
   ) {
+    const { slotSharingGroup: group } = jobVertex
+    this.sharedSlot = { key: sharedSlotKey(group, subtaskIndex), group, index: subtaskIndex }
     this.#execution = this.#created(firstAttemptNumber)
   }
   get execution(): Execution {
@@ -42,10 +57,6 @@ export class ExecutionVertex {
   get taskName(): string {
     return `${this.jobVertex.name} (${this.subtaskIndex + 1}/${this.jobVertex.parallelism}) - execution #${this.#execution.attemptNumber}`
   }
-  get sharedSlot(): SharedSlot {
-    const { slotSharingGroup: group } = this.jobVertex
-    return { key: sharedSlotKey(group, this.subtaskIndex), group, index: this.subtaskIndex }
-  }
   get view(): ExecutionView {
     const { attempt, attemptNumber, state, slot } = this.#execution
     const { vertexId, subtaskIndex } = this
@@ -53,10 +64,14 @@ export class ExecutionVertex {
   }
 
   apply(event: ExecutionEvent): readonly ExecutionEffect[] {
-    const before = this.#execution.state
+    const { state: before, slot } = this.#execution
     const { execution, effects } = step(this.#execution, event)
     this.#execution = execution
-    if (execution.state !== before) this.timestamps = { ...this.timestamps, [execution.state]: this.now() }
+    if (execution.slot !== slot) this.tally.placed = undefined
+    if (execution.state === before) return effects
+    this.tally.count(before, -1)
+    this.tally.count(execution.state, 1)
+    this.timestamps = { ...this.timestamps, [execution.state]: this.now() }
     return effects
   }
   /** A new try, numbered above all that were deployed. */
@@ -65,10 +80,13 @@ export class ExecutionVertex {
     this.metrics = undefined
     this.accumulators = {}
     this.submittedMs = undefined
+    this.tally.count(this.state, -1)
+    this.tally.placed = undefined
     this.#execution = this.#created(attemptNumber)
   }
   #created(attemptNumber: number): Execution {
     this.timestamps = { CREATED: this.now() }
+    this.tally.count('CREATED', 1)
     return { attempt: attemptIdOf(this.jobId, this.jobVertex.id, this.subtaskIndex, attemptNumber), attemptNumber, state: 'CREATED' }
   }
 }
@@ -78,7 +96,11 @@ export class ExecutionGraph {
   readonly vertices: readonly ExecutionVertex[]
   /** By failover region. */
   readonly regions: readonly (readonly ExecutionVertex[])[]
+  readonly #tally = new Tally()
   readonly #bySubtask: ReadonlyMap<string, ExecutionVertex>
+  readonly #byVertex = new Map<string, ExecutionVertex[]>()
+  readonly #vertexOfOperator: ReadonlyMap<string, string>
+  readonly #slots: readonly (readonly SharedSlot[])[]
 
   constructor(
     readonly jobGraph: JobGraph,
@@ -90,11 +112,21 @@ export class ExecutionGraph {
     this.vertices = jobGraph.vertices.flatMap((jobVertex) =>
       Array.from({ length: jobVertex.parallelism }, (_, subtaskIndex) => {
         const region = regionOf.get(subtaskKey(jobVertex.id, subtaskIndex))!
-        return new ExecutionVertex(jobGraph.jobId, jobVertex, subtaskIndex, region, firstAttemptNumber, now)
+        return new ExecutionVertex(jobGraph.jobId, jobVertex, subtaskIndex, region, firstAttemptNumber, now, this.#tally)
       }),
     )
     this.#bySubtask = new Map(this.vertices.map((vertex) => [subtaskKey(vertex.vertexId, vertex.subtaskIndex), vertex]))
-    this.regions = regions.map((_, i) => this.vertices.filter((vertex) => vertex.region === i))
+    for (const { id } of jobGraph.vertices) this.#byVertex.set(id, [])
+    const members = regions.map((): ExecutionVertex[] => [])
+    for (const vertex of this.vertices) {
+      this.#byVertex.get(vertex.vertexId)!.push(vertex)
+      members[vertex.region]!.push(vertex)
+    }
+    this.regions = members
+    this.#vertexOfOperator = new Map(
+      jobGraph.vertices.flatMap(({ id, operators }) => operators.map((operator) => [operator.id, id] as const)),
+    )
+    this.#slots = members.map((vertices) => [...new Map(vertices.map(({ sharedSlot }) => [sharedSlot.key, sharedSlot])).values()])
   }
 
   /** The subtask whose current attempt that is; undefined for older ones. */
@@ -104,30 +136,47 @@ export class ExecutionGraph {
   }
   /** The subtask that runs an operator's instance. */
   byOperator(operatorId: string, subtaskIndex: number): ExecutionVertex | undefined {
-    return this.vertices.find(
-      (v) => v.subtaskIndex === subtaskIndex && v.jobVertex.operators.some((operator) => operator.id === operatorId),
-    )
+    const vertexId = this.#vertexOfOperator.get(operatorId)
+    return vertexId === undefined ? undefined : this.#byVertex.get(vertexId)![subtaskIndex]
   }
   subtasksOf(vertexId: string): readonly ExecutionVertex[] {
-    return this.vertices.filter((vertex) => vertex.vertexId === vertexId)
+    return this.#byVertex.get(vertexId) ?? []
+  }
+  /** Whose current attempt runs there, or ran. */
+  placedOn(taskManagerId: string): readonly ExecutionVertex[] {
+    this.#tally.placed ??= placedByTaskManager(this.vertices)
+    return this.#tally.placed.get(taskManagerId) ?? []
   }
   /** Slots that the subtasks of a region share, each once. */
   slotsOf(region: number): readonly SharedSlot[] {
-    return [...new Map(this.regions[region]!.map(({ sharedSlot }) => [sharedSlot.key, sharedSlot])).values()]
+    return this.#slots[region]!
+  }
+  countOf(state: ExecutionState): number {
+    return this.#tally.states.get(state) ?? 0
   }
   countByState(): Readonly<Record<ExecutionState, number>> {
-    const counts: Record<ExecutionState, number> = {
-      CREATED: 0,
-      SCHEDULED: 0,
-      DEPLOYING: 0,
-      INITIALIZING: 0,
-      RUNNING: 0,
-      FINISHED: 0,
-      CANCELING: 0,
-      CANCELED: 0,
-      FAILED: 0,
+    return {
+      CREATED: this.countOf('CREATED'),
+      SCHEDULED: this.countOf('SCHEDULED'),
+      DEPLOYING: this.countOf('DEPLOYING'),
+      INITIALIZING: this.countOf('INITIALIZING'),
+      RUNNING: this.countOf('RUNNING'),
+      FINISHED: this.countOf('FINISHED'),
+      CANCELING: this.countOf('CANCELING'),
+      CANCELED: this.countOf('CANCELED'),
+      FAILED: this.countOf('FAILED'),
     }
-    for (const vertex of this.vertices) counts[vertex.state]++
-    return counts
   }
+}
+
+function placedByTaskManager(vertices: readonly ExecutionVertex[]): Map<string, ExecutionVertex[]> {
+  const placed = new Map<string, ExecutionVertex[]>()
+  for (const vertex of vertices) {
+    const id = vertex.execution.slot?.taskManagerId
+    if (id === undefined) continue
+    const there = placed.get(id)
+    if (there) there.push(vertex)
+    else placed.set(id, [vertex])
+  }
+  return placed
 }

@@ -9,6 +9,7 @@ import { FlottError, isFlottError, isStorageTrouble, serializeError } from '#cor
 import { attemptIdOf } from '#core/ids.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import { encodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobFact } from '#protocol/ha/facts.js'
 import type { AllocatedSlot } from '../executiongraph/execution.js'
 import type { ExecutionGraph, ExecutionVertex } from '../executiongraph/execution-graph.js'
@@ -30,7 +31,8 @@ export interface DeployerOptions {
 export class Deployer {
   #last: Promise<void> = Promise.resolve()
   #takenOver: () => void = () => {}
-  #record: DeploymentRecord | undefined
+  /** The newest record, as TaskManagers receive it. */
+  #deployment: Uint8Array | undefined
   #restored: CompletedCheckpoint | undefined
   /** The enumerators have to begin anew, from the checkpoint that the next deployment restores. */
   #sourcesStale = true
@@ -51,7 +53,7 @@ export class Deployer {
   }
   /** The tasks of this record go on: enumerators begin from the newest checkpoint, and from what the readers that go on have. */
   async takeOver(record: DeploymentRecord, newest: CompletedCheckpoint | undefined, goOn: readonly AttemptReport[]): Promise<void> {
-    this.#record = record
+    this.#deployment = encodeDeployment(record)
     this.#restored = newest
     try {
       if (goOn.length > 0) await this.#startSources(newest, goOn)
@@ -95,7 +97,7 @@ export class Deployer {
       if (this.#failedReaders.delete(vertex)) for (const { id } of sourcesOf(vertex)) sources.readerFailed(id, vertex.subtaskIndex)
     const attempts = this.#place(graph.regions[region]!)
     const record = this.#makeRecord(attempts, restored)
-    const bytes = Buffer.from(JSON.stringify(record))
+    const bytes = encodeDeployment(record)
     const name = `deployment/${record.jobId}/${record.deploymentNumber}-${createHash('sha256').update(bytes).digest('hex')}`
     if (!(await this.#patiently('storing the deployment', wanted, () => context.blobs.put(name, bytes)))) return
     const before = context.fact.deployment
@@ -105,7 +107,7 @@ export class Deployer {
       context.blobs.delete([unnamed]).catch((error: unknown) => context.logger.warn('a deployment record was not deleted', { error }))
     if (unnamed === name) return
     context.run(() => {
-      this.#record = record
+      this.#deployment = bytes
       this.#restored = restored
       scheduler.deploymentRecorded(region, run, attempts)
     })
@@ -176,12 +178,12 @@ export class Deployer {
   }
 
   submit(vertices: readonly ExecutionVertex[]): void {
-    for (const [taskManagerId, tasks] of byTaskManager(vertices)) this.#submit(taskManagerId, this.#record!, tasks, this.#restored)
+    for (const [taskManagerId, tasks] of byTaskManager(vertices)) this.#submit(taskManagerId, this.#deployment!, tasks, this.#restored)
   }
 
   #submit(
     taskManagerId: string,
-    record: DeploymentRecord,
+    deployment: Uint8Array,
     vertices: readonly ExecutionVertex[],
     restored: CompletedCheckpoint | undefined,
   ): void {
@@ -191,7 +193,7 @@ export class Deployer {
     const taskManager = context.taskManager(taskManagerId)
     if (!taskManager) return // Its loss is told to the scheduler by itself.
     const tasks = vertices.map((vertex) => this.#descriptor(vertex, restored))
-    taskManager.submitTasks({ jobGraph: context.jobGraph, deployment: record, tasks }).then(
+    taskManager.submitTasks({ jobGraph: context.jobGraph, deployment, tasks }).then(
       () =>
         context.run(() => {
           for (const vertex of current()) vertex.submittedMs = context.clock.monotonicMs()
@@ -200,7 +202,7 @@ export class Deployer {
         context.run(() => {
           if (current().length === 0) return
           context.logger.warn('tasks not submitted', { taskManagerId, error })
-          if (isTransient(error)) return this.#later(() => this.#submit(taskManagerId, record, current(), restored))
+          if (isTransient(error)) return this.#later(() => this.#submit(taskManagerId, deployment, current(), restored))
           scheduler.tasksLost(
             current().map((vertex) => vertex.execution.attempt),
             error as Error,

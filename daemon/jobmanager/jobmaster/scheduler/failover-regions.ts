@@ -1,5 +1,5 @@
 import type { JobGraph } from '#protocol/graph/job-graph.js'
-import { consumersOf, vertexOf } from '#protocol/graph/wiring.js'
+import { consumersOf, isAllToAll, vertexOf } from '#protocol/graph/wiring.js'
 
 export interface SubtaskRef {
   readonly vertexId: string
@@ -26,9 +26,11 @@ export function failoverRegions(graph: JobGraph): readonly (readonly SubtaskRef[
   for (const edge of graph.edges) {
     const producers = vertexOf(graph, edge.source).parallelism
     const consumers = vertexOf(graph, edge.target).parallelism
-    for (let p = 0; p < producers; p++)
-      for (const c of consumersOf(edge, producers, consumers, p))
-        parent.set(find(subtaskKey(edge.source, p)), find(subtaskKey(edge.target, c)))
+    const link = (p: number, c: number) => parent.set(find(subtaskKey(edge.source, p)), find(subtaskKey(edge.target, c)))
+    if (isAllToAll(edge, producers, consumers)) {
+      for (let p = 0; p < producers; p++) link(p, 0)
+      for (let c = 1; c < consumers; c++) link(0, c)
+    } else for (let p = 0; p < producers; p++) for (const c of consumersOf(edge, producers, consumers, p)) link(p, c)
   }
   const regions = new Map<string, SubtaskRef[]>()
   for (const subtask of subtasks) {

@@ -324,10 +324,9 @@ export class Scheduler {
     if (this.graph.regions[index]!.every((vertex) => vertex.ended)) this.#step(index, { kind: 'attempts-ended' })
   }
   #checkRunning(): void {
-    if (this.#status !== 'RUNNING' || this.#regions.some((region) => region.phase !== 'deployed' && region.phase !== 'ended')) return
-    const { vertices } = this.graph
-    if (vertices.every((v) => v.state === 'RUNNING' || v.state === 'FINISHED') && vertices.some((v) => v.state === 'RUNNING'))
-      this.port.allRunning()
+    const running = this.graph.countOf('RUNNING')
+    if (this.#status !== 'RUNNING' || running === 0 || running + this.graph.countOf('FINISHED') < this.graph.vertices.length) return
+    if (this.#regions.every((region) => region.phase === 'deployed' || region.phase === 'ended')) this.port.allRunning()
   }
   #checkEnd(): void {
     if (this.#ended) return
