@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -15,6 +15,15 @@ const READY_WITHIN_MS = 60_000
 const POLL_MS = 20
 
 export type DaemonKind = 'jobmanager' | 'taskmanager'
+
+/** Where a daemon runs. */
+export interface Placement {
+  /** Words before its command, which they replace themselves by: `ip netns exec host`. */
+  readonly launcher?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Over all others. */
+  readonly settings?: Readonly<Record<string, string>>
+}
 
 export class Daemon {
   /** The daemon, or the supervisor that is its parent. */
@@ -33,6 +42,7 @@ export class Daemon {
     private readonly supervised: boolean,
     /** Of Node, before the program: for profiles. Workers inherit them. */
     private readonly nodeFlags: readonly string[] = [],
+    private readonly placement: Placement = {},
   ) {}
 
   get pid(): number {
@@ -48,9 +58,13 @@ export class Daemon {
   }
   /** REST address of a JobManager. */
   get restUrl(): string {
+    if (this.#readyText === '' && existsSync(this.#readyFile)) this.#readyText = readFileSync(this.#readyFile, 'utf8').trim()
     const url = /https?:\/\/\S+/.exec(this.#readyText)?.[0]
     if (!url) throw new Error(`${this.name} said '${this.#readyText}', which has no REST address`)
     return url
+  }
+  get #readyFile(): string {
+    return join(this.directory, `${this.name}.ready`)
   }
   get log(): string {
     return readFileSync(join(this.directory, `${this.name}.log`), 'utf8')
@@ -59,22 +73,22 @@ export class Daemon {
   /** Starts it without waiting. */
   spawn(): void {
     mkdirSync(this.directory, { recursive: true })
-    const readyFile = join(this.directory, `${this.name}.ready`)
-    rmSync(readyFile, { force: true })
+    rmSync(this.#readyFile, { force: true })
     this.#readyText = ''
     this.#starts++
     const settings = Object.entries(this.settings).flatMap(([key, value]) => ['-D', `${key}=${value}`])
     const main = [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings]
-    const env = { ...process.env, FLOTT_READY_FILE: readyFile }
+    const env = { ...process.env, ...this.placement.env, FLOTT_READY_FILE: this.#readyFile }
+    const command = this.supervised
+      ? [resolve('bin/flott-supervise.sh'), this.runtimePrefix, ...settings]
+      : [process.execPath, ...this.nodeFlags, ...main]
+    const [program, ...args] = [...(this.placement.launcher ?? []), ...command]
     const child = this.supervised
-      ? spawn(resolve('bin/flott-supervise.sh'), [this.runtimePrefix, ...settings], {
+      ? spawn(program!, args, {
           stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
           env: { ...env, FLOTT_HOME: process.cwd(), FLOTT_NODE: process.execPath, FLOTT_CONF_DIR: this.confDir },
         })
-      : spawn(process.execPath, [...this.nodeFlags, ...main], {
-          stdio: ['ignore', 'pipe', 'pipe'],
-          env,
-        })
+      : spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
     this.#pid = this.supervised ? undefined : child.pid
     child.stdio[3]?.once('data', (text: Buffer) => {
       this.#pid = Number(text.toString())
@@ -90,10 +104,9 @@ export class Daemon {
   /** Waits until it leads, stands by or is registered. */
   async ready(): Promise<void> {
     const until = Date.now() + READY_WITHIN_MS
-    const file = join(this.directory, `${this.name}.ready`)
     for (;;) {
       try {
-        this.#readyText = readFileSync(file, 'utf8').trim()
+        this.#readyText = readFileSync(this.#readyFile, 'utf8').trim()
         return
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
@@ -153,6 +166,8 @@ export interface ProcessClusterOptions {
   readonly jobManagerSettings?: (index: number) => Readonly<Record<string, string>>
   /** Of Node, for the TaskManagers: to profile them. */
   readonly taskManagerFlags?: readonly string[]
+  /** On hosts of their own, for instance. */
+  readonly placement?: (kind: DaemonKind, index: number) => Placement
 }
 export interface CommandResult {
   readonly code: number
@@ -177,7 +192,9 @@ export class ProcessCluster {
       const name = `${kind}-${index}`
       const supervised = kind === 'jobmanager' && options.supervised === true
       const flags = kind === 'taskmanager' ? options.taskManagerFlags : undefined
-      return new Daemon(kind, name, join(directory, name), confDir, settings, supervised, flags)
+      const placement = options.placement?.(kind, index)
+      const all = { ...settings, ...placement?.settings }
+      return new Daemon(kind, name, join(directory, name), confDir, all, supervised, flags, placement)
     }
     this.jobManagers = Array.from({ length: options.jobManagers }, (_, i) =>
       daemon('jobmanager', i, {

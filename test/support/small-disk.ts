@@ -1,6 +1,6 @@
 /** A file system of a few megabytes that a test fills and empties; undefined where mounting is not permitted. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -27,9 +27,21 @@ export function smallDisk(t: { teardown(undo: () => void): void }, megabytes: nu
   return {
     path,
     fill(freeBytes = 0) {
-      const { bavail, bsize } = statfsSync(path)
-      writeFileSync(ballast, Buffer.alloc(Math.max(bavail * bsize - freeBytes, 0)))
+      for (;;) {
+        const { bavail, bsize } = statfsSync(path)
+        const bytes = bavail * bsize - freeBytes
+        if (bytes <= 0) return
+        try {
+          execFileSync('fallocate', ['--offset', String(sizeOf(ballast)), '--length', String(bytes), ballast], { stdio: 'ignore' })
+        } catch {
+          // Somebody else wrote meanwhile: what is free now.
+        }
+      }
     },
     free: () => rmSync(ballast, { force: true }),
   }
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,13 +10,34 @@ const CLASS_PATH = process.env['FLOTT_TEST_ZOOKEEPER_CLASSPATH'] ?? '/etc/zookee
 const POLL_MS = 25
 const READY_WITHIN_MS = 30_000
 
+/** One of several that elect a leader among them. */
+export interface EnsembleMember {
+  /** From 1 on. */
+  readonly id: number
+  readonly address: string
+  readonly port: number
+  /** Of all of them, as zoo.cfg wants it: `server.1` to host:port:port. */
+  readonly servers: Readonly<Record<string, string>>
+  /** Words before its command, which they replace themselves by: `ip netns exec host`. */
+  readonly launcher: readonly string[]
+}
+
 /** A real ZooKeeper for tests: own data, a free port, stopped and started again with the same of both. */
 export class ZooKeeperServer {
   #process: ChildProcess | undefined
   private constructor(
     private readonly directory: string,
     readonly port: number,
+    private readonly member?: EnsembleMember,
   ) {}
+
+  /** Not started. It serves when a majority of the ensemble runs. */
+  static async member(member: EnsembleMember): Promise<ZooKeeperServer> {
+    const directory = await mkdtemp(join(tmpdir(), 'flott-zookeeper-'))
+    await mkdir(join(directory, 'data'))
+    await writeFile(join(directory, 'data', 'myid'), `${member.id}\n`)
+    return new ZooKeeperServer(directory, member.port, member)
+  }
 
   static async start(): Promise<ZooKeeperServer> {
     for (let attempt = 1; ; attempt++) {
@@ -32,8 +53,14 @@ export class ZooKeeperServer {
     }
   }
 
+  get #host(): string {
+    return this.member?.address ?? '127.0.0.1'
+  }
   get connect(): string {
-    return `127.0.0.1:${this.port}`
+    return `${this.#host}:${this.port}`
+  }
+  get isRunning(): boolean {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null
   }
 
   /** Starts it (again) and waits until it serves. */
@@ -45,10 +72,11 @@ export class ZooKeeperServer {
       maxSessionTimeout: 600_000,
       dataDir: join(this.directory, 'data'),
       clientPort: this.port,
-      clientPortAddress: '127.0.0.1',
+      clientPortAddress: this.#host,
       'admin.enableServer': false,
       '4lw.commands.whitelist': 'srvr',
       maxClientCnxns: 0,
+      ...(this.member === undefined ? {} : { initLimit: 20, syncLimit: 10, ...this.member.servers }),
     }
     await writeFile(
       file,
@@ -57,7 +85,9 @@ export class ZooKeeperServer {
         .join(''),
     )
     const jvm = ['-Xmx128m', '-Xshare:auto', '-XX:TieredStopAtLevel=1', '-Dzookeeper.log.threshold=OFF', '-Dzookeeper.root.logger=OFF']
-    const child = spawn('java', [...jvm, '-cp', CLASS_PATH, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', file], { stdio: 'ignore' })
+    const java = ['java', ...jvm, '-cp', CLASS_PATH, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', file]
+    const [program, ...args] = [...(this.member?.launcher ?? []), ...java]
+    const child = spawn(program!, args, { stdio: 'ignore' })
     this.#process = child
     const orphan = () => child.kill('SIGKILL')
     process.once('exit', orphan) // A test that fails badly leaves no server behind.
@@ -69,7 +99,7 @@ export class ZooKeeperServer {
     while (!(await this.#ask('srvr'))?.includes('Mode: ')) {
       // It answers before it serves.
       if (failure !== undefined || Date.now() > until)
-        throw new Error(`ZooKeeper on port ${this.port} does not serve: ${failure ?? 'no answer'}`)
+        throw new Error(`ZooKeeper at ${this.connect} does not serve: ${failure ?? 'no answer'}`)
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
   }
@@ -95,7 +125,7 @@ export class ZooKeeperServer {
 
   #ask(word: string): Promise<string | undefined> {
     return new Promise((resolve) => {
-      const socket = connect(this.port, '127.0.0.1')
+      const socket = connect(this.port, this.#host)
       let answer = ''
       socket.setTimeout(1_000, () => socket.destroy())
       socket.on('connect', () => socket.write(word))
