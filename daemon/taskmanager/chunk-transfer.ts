@@ -2,6 +2,7 @@ import { type Clock, sleep } from '#core/clock.js'
 import { type Epoch, formatEpoch } from '#core/epoch.js'
 import { FlottError, isTransient, serializeError } from '#core/errors.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
+import type { LocalBackup } from './localbackup/local-backup.js'
 import type { ToSlotWorker } from './slotworker/protocol.js'
 
 const IN_FLIGHT_MAX = 8
@@ -15,6 +16,8 @@ const GET_RETRY_MAX_MS = 1_000
 export interface ChunkTransferOptions {
   readonly blobs: BlobTransfer
   readonly clock: Clock
+  /** Copies of what was put, to be asked first. */
+  readonly local?: LocalBackup
   leader(): { readonly address: string; readonly epoch: Epoch } | undefined
 }
 
@@ -36,6 +39,7 @@ export class ChunkTransfer {
       return void answer({ kind: 'chunk-stored', request, error })
     }
     this.#waitingBytes += bytes.length
+    this.options.local?.put(blob, bytes)
     this.#puts.enqueue(async () => {
       const error = await this.#put(blob, bytes).then(() => undefined, serializeError)
       this.#waitingBytes -= bytes.length
@@ -45,7 +49,7 @@ export class ChunkTransfer {
   get(request: number, blob: string, answer: (message: ToSlotWorker, transfer?: readonly ArrayBuffer[]) => void): void {
     this.#gets.enqueue(async () => {
       try {
-        const bytes = Uint8Array.from(await this.#get(blob)) // In a buffer of its own, which can be handed over.
+        const bytes = Uint8Array.from((await this.options.local?.get(blob)) ?? (await this.#get(blob))) // In a buffer of its own, which can be handed over.
         answer({ kind: 'chunk', request, bytes }, [bytes.buffer])
       } catch (error) {
         answer({ kind: 'chunk', request, error: serializeError(error) })

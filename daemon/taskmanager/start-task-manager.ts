@@ -18,9 +18,10 @@ import { InternalEndpoint } from '#rpc/internal-endpoint.js'
 import { AskedLeaderRetrieval } from '#rpc/leader-info.js'
 import { WsRpcNetwork } from '#rpc/ws-network.js'
 import { JobArtifacts } from './job-artifacts.js'
+import { ChunkDirectory } from './localbackup/chunk-directory.js'
 import { TcpNetworkEnvironment } from './network/tcp-network-environment.js'
 import { ThreadSlotWorkerHost } from './slotworker/slot-worker-host.js'
-import { TaskExecutor } from './task-executor.js'
+import { TaskExecutor, type TaskExecutorOptions } from './task-executor.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -66,6 +67,7 @@ export async function startTaskManager({ config, logger, ready }: DaemonContext)
     network,
     workerHost: new ThreadSlotWorkerHost(),
     blobs,
+    ...localBackup(config, taskManagerId),
     artifacts: (leaderAddress) => new JobArtifacts({ blobs, leaderAddress, directory, installation: INSTALLATION, logger }),
     processMetrics: processUsage,
     print: (line) => process.stdout.write(`${line}\n`),
@@ -84,6 +86,13 @@ export async function startTaskManager({ config, logger, ready }: DaemonContext)
       await endpoint.stop()
     },
   }
+}
+
+function localBackup(config: Config, taskManagerId: string): Pick<TaskExecutorOptions, 'localBackup'> {
+  if (!config['execution.checkpointing.local-backup.enabled']) return {}
+  const parent = config['execution.checkpointing.local-backup.dirs'] || config['io.tmp.dirs'] || tmpdir()
+  const maxBytes = config['execution.checkpointing.local-backup.max-size']
+  return { localBackup: { files: new ChunkDirectory(parent, { pid: process.pid, taskManagerId }), maxBytes } }
 }
 
 function leaderRetrieval(config: Config, logger: Logger): LeaderRetrieval {

@@ -35,6 +35,7 @@ import type { RingOptions } from './exchange/ring.js'
 import type { JobArtifacts } from './job-artifacts.js'
 import { JobReports } from './job-reports.js'
 import { LeaderConnection } from './leader-connection.js'
+import { type ChunkFiles, LocalBackup } from './localbackup/local-backup.js'
 import type { NetworkEnvironment } from './network/network.js'
 import { createSlotTable, type SlotEvent, stepSlots, type TaskSlotTable } from './slots/task-slot-table.js'
 import type { FromSlotWorker, SlotWorkerHost, ToSlotWorker, WorkerTask } from './slotworker/protocol.js'
@@ -68,6 +69,8 @@ export interface TaskExecutorOptions {
   readonly network: NetworkEnvironment
   readonly workerHost: SlotWorkerHost
   readonly blobs: BlobTransfer
+  /** Where copies of chunks are kept; absent: none are. */
+  readonly localBackup?: { readonly files: ChunkFiles; readonly maxBytes: number }
   /** Absent where programs run in this process (simulation). */
   artifacts?(leaderAddress: () => string | undefined): JobArtifacts
   processMetrics(): ProcessMetrics
@@ -89,6 +92,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   readonly #reports: JobReports
   readonly #leader: LeaderConnection
   readonly #chunks: ChunkTransfer
+  readonly #localBackup: LocalBackup | undefined
   readonly #artifacts: JobArtifacts | undefined
   #slots: TaskSlotTable
   #unregister: (() => void) | undefined
@@ -143,7 +147,8 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       const info = this.#leader.registeredWith
       return info && { address: info.rpcAddress, epoch: info.epoch }
     }
-    this.#chunks = new ChunkTransfer({ blobs, clock, leader })
+    this.#localBackup = options.localBackup && new LocalBackup({ clock, logger, ...options.localBackup })
+    this.#chunks = new ChunkTransfer({ blobs, clock, leader, ...(this.#localBackup ? { local: this.#localBackup } : {}) })
     this.#artifacts = options.artifacts?.(() => leader()?.address)
   }
 
@@ -159,6 +164,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     this.#mailbox.close()
     this.#chunks.close()
     await this.#workers.stop()
+    await this.#localBackup?.stop()
     await this.#artifacts?.stop()
   }
 
@@ -167,6 +173,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   requestSlot(request: Request<'requestSlot'>): Accepted {
     return this.#turn(() => {
       this.#stepSlots({ kind: 'slot-requested', ...request })
+      this.#localBackup?.jobCame(request.jobId)
       return ACCEPTED
     })
   }
@@ -211,15 +218,17 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       return ACCEPTED
     })
   }
-  notifyCheckpointComplete({ checkpointId, attemptIds }: Request<'notifyCheckpointComplete'>): Accepted {
+  notifyCheckpointComplete({ jobId, checkpointId, attemptIds }: Request<'notifyCheckpointComplete'>): Accepted {
     return this.#turn(() => {
+      this.#localBackup?.completed(jobId, checkpointId)
       for (const attemptId of attemptIds) this.#attempts.apply(attemptId, { kind: 'checkpoint-completed', checkpointId })
       this.#postEach(attemptIds, (ids) => ({ kind: 'checkpoint-complete', checkpointId, attemptIds: ids }))
       return ACCEPTED
     })
   }
-  notifyCheckpointAborted({ checkpointId, attemptIds }: Request<'notifyCheckpointAborted'>): Accepted {
+  notifyCheckpointAborted({ jobId, checkpointId, attemptIds }: Request<'notifyCheckpointAborted'>): Accepted {
     return this.#turn(() => {
+      this.#localBackup?.aborted(jobId, checkpointId)
       for (const attemptId of attemptIds) this.#attempts.apply(attemptId, { kind: 'checkpoint-aborted', checkpointId })
       this.#postEach(attemptIds, (ids) => ({ kind: 'checkpoint-aborted', checkpointId, attemptIds: ids }))
       return ACCEPTED
@@ -326,7 +335,9 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       this.#attempts.forget(descriptor.attemptId)
     }
     const jobId = slot?.jobId
-    if (jobId !== undefined && !this.#slots.some((s) => s.jobId === jobId && s.state !== 'RELEASING')) void this.#artifacts?.release(jobId)
+    if (jobId === undefined || this.#slots.some((s) => s.jobId === jobId && s.state !== 'RELEASING')) return
+    void this.#artifacts?.release(jobId)
+    this.#localBackup?.jobLeft(jobId)
   }
 
   // Slots and workers.
@@ -384,6 +395,8 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     const attempt = told && this.#attempts.get(told.attemptId)
     if (!attempt) return
     if (told.event) this.#attempts.apply(told.attemptId, told.event)
+    const { method, request } = told.message
+    if (method === 'acknowledgeCheckpoint') this.#localBackup?.acknowledged(attempt.jobId, request.checkpointId, request.snapshot)
     this.#reports.report(attempt.jobId, told.attemptId, told.message)
   }
   #postTo(attemptId: string, message: ToSlotWorker): void {

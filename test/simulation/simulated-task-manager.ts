@@ -5,6 +5,7 @@ import type { Gateway } from '#protocol/gateway.js'
 import type { CallContext, Endpoint, EndpointRegistry, RpcNetwork } from '#rpc/rpc.js'
 import { ChannelNetworkEnvironment } from '#taskmanager/network/channel-network-environment.js'
 import { TaskExecutor } from '#taskmanager/task-executor.js'
+import { MemoryChunkFiles } from '../support/memory-chunk-files.js'
 import { CarelessEpoch } from './broken-rules.js'
 import { InPlaceSlotWorkerHost } from './in-place-workers.js'
 import { ProcessClock } from './process-clock.js'
@@ -61,6 +62,7 @@ async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, 
     endpoints: watched(process.endpoints, (context) => world.invariants.takesCall(zookeeperName, context.epoch)),
     seen: process.seen,
   }
+  const blobs = process.blobTransfer()
   const taskExecutor = new TaskExecutor({
     taskManagerId: name,
     host: name,
@@ -82,7 +84,15 @@ async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, 
     retrieval,
     network,
     workerHost: new InPlaceSlotWorkerHost(world, clock),
-    blobs: process.blobTransfer(),
+    blobs: {
+      put: (to, blob, content, epoch) => blobs.put(to, blob, content, epoch),
+      read: (from, blob) => blobs.read(from, blob),
+      get: (from, blob) => {
+        world.note(name, 'fetches', { blob })
+        return blobs.get(from, blob)
+      },
+    },
+    localBackup: { files: new MemoryChunkFiles(), maxBytes: 1e9 },
     processMetrics: () => ({ rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 }),
     print: (line) => world.note(name, line),
   })

@@ -206,7 +206,30 @@ export const OPTIONS = {
     scope: 'cluster',
     doc: 'Silence after which a peer is lost. Above heartbeat.interval. Flink: 50 s.',
   },
-  'io.tmp.dirs': { default: '', kind: text, scope: 'cluster', doc: "Directory for unpacked artifacts; the system's when not set." },
+  'io.tmp.dirs': {
+    default: '',
+    kind: text,
+    scope: 'cluster',
+    doc: "Directory for unpacked artifacts and local copies of state; the system's when not set.",
+  },
+  'execution.checkpointing.local-backup.enabled': {
+    default: 'true',
+    kind: boolean,
+    scope: 'cluster',
+    doc: 'A TaskManager keeps a copy of what its tasks put into the newest checkpoint, so that they restore without the network. Flink: false.',
+  },
+  'execution.checkpointing.local-backup.dirs': {
+    default: '',
+    kind: text,
+    scope: 'cluster',
+    doc: 'Directory of these copies; io.tmp.dirs when not set.',
+  },
+  'execution.checkpointing.local-backup.max-size': {
+    default: '1 g',
+    kind: memorySize,
+    scope: 'cluster',
+    doc: 'Size of all copies of one TaskManager; what does not fit is fetched from the leader at a restore.',
+  },
   'jobstore.max-capacity': { default: '1000', kind: integer(1), scope: 'cluster', doc: 'How many ended jobs are kept.' },
   'jobstore.expiration-time': { default: '1 h', kind: duration, scope: 'cluster', doc: 'How long an ended job is kept.' },
   // Logs.

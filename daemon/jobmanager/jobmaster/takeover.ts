@@ -51,7 +51,7 @@ export class Takeover {
 
   /** The graph becomes what the record says; then each attempt waits for its verdict. `newest`: the newest completed checkpoint. */
   begin(record: DeploymentRecord, newest: CompletedCheckpoint | undefined): void {
-    const { context, graph, scheduler, deployer, timeoutMs } = this.options
+    const { context, graph, scheduler, deployer, pool, timeoutMs } = this.options
     this.#record = record
     this.#newest = newest
     this.#held = []
@@ -63,7 +63,9 @@ export class Takeover {
     const recorded = new Map<ExecutionVertex, RecordedAttempt>()
     for (const location of record.attempts) {
       const vertex = graph.subtasksOf(location.vertexId)[location.subtaskIndex]
-      if (vertex) recorded.set(vertex, { attempt: location.attemptId, attemptNumber: location.attemptNumber, slot: slotOf(location) })
+      if (!vertex) continue
+      recorded.set(vertex, { attempt: location.attemptId, attemptNumber: location.attemptNumber, slot: slotOf(location) })
+      pool.ranOn(vertex.sharedSlot.key, location.taskManagerId)
     }
     scheduler.adopt(recorded)
     this.#settle()

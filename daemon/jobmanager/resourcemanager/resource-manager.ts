@@ -18,7 +18,7 @@ import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
 import { NO_SLOTS, type SlotEffect, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from './slot-manager.js'
-import type { SlotOwner, SlotProvider, TaskManagerInfo } from './slot-provider.js'
+import type { SlotOwner, SlotProvider, TaskManagerInfo, WantedSlot } from './slot-provider.js'
 
 /** A slot that was refused is looked at again after this long, so that a TaskManager that refuses at once is not asked in a loop. */
 const FREE_RETRY_MS = 1_000
@@ -99,7 +99,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
         this.#take({ kind: 'slots-released', allocationIds: this.#allocationsOf(jobId), cause: 'the job has ended' })
       })
   }
-  requestSlots(jobId: string, requests: readonly { allocationId: string; group: string }[]): void {
+  requestSlots(jobId: string, requests: readonly WantedSlot[]): void {
     this.#mailbox.run(() => this.#take({ kind: 'slots-requested', jobId, requests }))
   }
   withdrawRequests(jobId: string): void {

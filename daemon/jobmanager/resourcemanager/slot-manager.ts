@@ -1,10 +1,11 @@
 /**
  * Which slot belongs to whom: a pure step over registrations, reports and requests. A job asks in batches, and a batch gets slots only
  * when there are enough for all of it, so that two jobs that need more than there is can not hold half each and wait for ever. Batches
- * are served in the order in which they came; a later one that fits goes ahead. TaskManagers are filled in the order in which they
- * registered (Flink's default), so that the others can be drained.
+ * are served in the order in which they came; a later one that fits goes ahead. A request gets a slot of the TaskManager that it prefers,
+ * where one is free (choose-slots.ts).
  */
 import type { SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
+import { chooseSlots, type FreeSlot } from './choose-slots.js'
 
 /**
  * FREE; REQUESTED: the TaskManager was asked to reserve it; ALLOCATED: it said yes; RELEASING: until the TaskManager reports it FREE, so
@@ -30,6 +31,8 @@ export interface SlotRef {
 export interface RequestedSlot {
   readonly allocationId: string
   readonly group: string
+  /** Id of a TaskManager. */
+  readonly preferred?: string
   /** Where it was found; undefined while it waits. */
   readonly slot?: { readonly taskManagerId: string; readonly slotIndex: number; readonly confirmed: boolean }
 }
@@ -56,7 +59,7 @@ export type SlotEvent =
   | {
       readonly kind: 'slots-requested'
       readonly jobId: string
-      readonly requests: readonly { readonly allocationId: string; readonly group: string }[]
+      readonly requests: readonly Omit<RequestedSlot, 'slot'>[]
     }
   | { readonly kind: 'requests-withdrawn'; readonly jobId: string }
   | { readonly kind: 'allocation-confirmed'; readonly allocationId: string }
@@ -186,7 +189,7 @@ class Draft {
     if (found?.slot.state !== 'REQUESTED') return
     this.#set(found.taskManagerId, { ...found.slot, state: 'RELEASING' })
     this.#free(found.taskManagerId, allocationId, 'the allocation failed')
-    this.#request(allocationId, ({ allocationId, group }) => ({ allocationId, group }))
+    this.#request(allocationId, withoutSlot)
   }
 
   release(allocationId: string, cause: string): void {
@@ -198,23 +201,23 @@ class Draft {
 
   match(): void {
     for (const batch of this.batches) {
-      const missing = batch.requests.filter((request) => !request.slot).length
-      if (missing === 0) continue
-      const free = this.#freeSlots()
-      if (free.length < missing) continue
+      const missing = batch.requests.filter((request) => !request.slot)
+      if (missing.length === 0) continue
+      const chosen = chooseSlots(missing, this.#freeSlots())
+      if (!chosen) continue
       const requests = batch.requests.map((request): RequestedSlot => {
         if (request.slot) return request
-        const { taskManagerId, slotIndex } = free.shift()!
-        const { allocationId, group } = request
+        const { taskManagerId, slotIndex } = chosen[missing.indexOf(request)]!
+        const { allocationId } = request
         this.#set(taskManagerId, { slotIndex, state: 'REQUESTED', jobId: batch.jobId, allocationId })
         this.#effects.push({ kind: 'request-slot', jobId: batch.jobId, allocationId, taskManagerId, slotIndex })
-        return { allocationId, group, slot: { taskManagerId, slotIndex, confirmed: false } }
+        return { ...request, slot: { taskManagerId, slotIndex, confirmed: false } }
       })
       this.batches[this.batches.indexOf(batch)] = { ...batch, requests }
     }
   }
 
-  #freeSlots(): { taskManagerId: string; slotIndex: number }[] {
+  #freeSlots(): readonly FreeSlot[] {
     return this.taskManagers.flatMap(({ taskManagerId, slots }) =>
       slots.filter((slot) => slot.state === 'FREE').map(({ slotIndex }) => ({ taskManagerId, slotIndex })),
     )
@@ -223,7 +226,7 @@ class Draft {
   #gone(slot: Slot, cause: string): void {
     const { allocationId, jobId } = slot
     if (allocationId === undefined || jobId === undefined || slot.state === 'FREE' || slot.state === 'RELEASING') return
-    if (this.#request(allocationId, ({ allocationId, group }) => ({ allocationId, group }))) return
+    if (this.#request(allocationId, withoutSlot)) return
     this.#effects.push({ kind: 'slot-lost', jobId, allocationId, cause })
   }
   /** True when the allocation belongs to a batch not yet granted. */
@@ -253,6 +256,10 @@ class Draft {
     if (at < 0) this.taskManagers.push(taskManager)
     else this.taskManagers[at] = taskManager
   }
+}
+
+function withoutSlot({ slot: _, ...request }: RequestedSlot): RequestedSlot {
+  return request
 }
 
 /** Why the job waits: 'needs 4 slots of group default, 2 are free'. Undefined where it waits for nothing that is missing. */

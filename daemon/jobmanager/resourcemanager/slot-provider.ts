@@ -18,12 +18,19 @@ export interface GrantedSlot {
   readonly processId?: string
 }
 
+export interface WantedSlot {
+  readonly allocationId: string
+  readonly group: string
+  /** The TaskManager that it should be on, where that has a free one. */
+  readonly preferred?: string
+}
+
 /** The ResourceManager, as a JobMaster sees it. */
 export interface SlotProvider {
   /** From now on the job is told what concerns it. Returns the end of that: requests are withdrawn, slots freed. */
   connectJobMaster(jobId: string, owner: SlotOwner): () => void
   /** All of a batch is granted, or nothing yet. */
-  requestSlots(jobId: string, requests: readonly { readonly allocationId: string; readonly group: string }[]): void
+  requestSlots(jobId: string, requests: readonly WantedSlot[]): void
   withdrawRequests(jobId: string): void
   releaseSlots(allocationIds: readonly string[], cause: string): void
   /** Why the job waits for slots, where it does. */

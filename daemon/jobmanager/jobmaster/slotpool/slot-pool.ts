@@ -5,12 +5,16 @@ import type { SharedSlot } from './slot-sharing.js'
 export interface SlotRequest {
   readonly allocationId: string
   readonly group: string
+  /** The TaskManager where the tasks of this slot ran before: it has a copy of their state. */
+  readonly preferred?: string
 }
 
 export class SlotPool {
   readonly #held = new Map<string, AllocatedSlot>()
   /** Asked for: the shared slot's key by allocation id. */
   readonly #requested = new Map<string, string>()
+  /** The TaskManager that had it last, by the shared slot's key. */
+  readonly #last = new Map<string, string>()
 
   /** Asks for what is neither held nor asked for. The requests to send. */
   acquire(slots: readonly SharedSlot[], newAllocationId: () => string): readonly SlotRequest[] {
@@ -20,7 +24,8 @@ export class SlotPool {
       if (this.#held.has(key) || asked.has(key)) continue
       const allocationId = newAllocationId()
       this.#requested.set(allocationId, key)
-      requests.push({ allocationId, group })
+      const preferred = this.#last.get(key)
+      requests.push({ allocationId, group, ...(preferred === undefined ? {} : { preferred }) })
     }
     return requests
   }
@@ -29,12 +34,16 @@ export class SlotPool {
     const key = this.#requested.get(slot.allocationId)
     if (key === undefined) return false
     this.#requested.delete(slot.allocationId)
-    this.#held.set(key, slot)
+    this.#hold(key, slot)
     return true
   }
   /** A slot that the job held under an earlier leader. */
   adopt(key: string, slot: AllocatedSlot): void {
-    this.#held.set(key, slot)
+    this.#hold(key, slot)
+  }
+  /** Where its tasks ran under an earlier leader. */
+  ranOn(key: string, taskManagerId: string): void {
+    this.#last.set(key, taskManagerId)
   }
   slotOf(key: string): AllocatedSlot | undefined {
     return this.#held.get(key)
@@ -64,5 +73,9 @@ export class SlotPool {
   clear(): void {
     this.#held.clear()
     this.#requested.clear()
+  }
+  #hold(key: string, slot: AllocatedSlot): void {
+    this.#held.set(key, slot)
+    this.#last.set(key, slot.taskManagerId)
   }
 }

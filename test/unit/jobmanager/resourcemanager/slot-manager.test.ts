@@ -54,6 +54,22 @@ test('TaskManagers are filled in the order in which they registered', (t) => {
   t.deepEqual(slotsOf(state), ['tm1/0 REQUESTED', 'tm1/1 REQUESTED', 'tm2/0 REQUESTED', 'tm2/1 FREE'])
 })
 
+test('a slot is taken on the TaskManager that the request prefers; the preference outlives the loss of what it got', (t) => {
+  const preferring: SlotEvent = {
+    kind: 'slots-requested',
+    jobId: 'j',
+    requests: [
+      { allocationId: 'a', group: 'default', preferred: 'tm2' },
+      { allocationId: 'b', group: 'default' },
+    ],
+  }
+  const { state } = play(registered('tm1', free(2)), registered('tm2', free(1)), preferring)
+  t.deepEqual(slotsOf(state), ['tm1/0 REQUESTED', 'tm1/1 FREE', 'tm2/0 REQUESTED'])
+  const lost = stepSlots(state, { kind: 'task-manager-lost', taskManagerId: 'tm2', cause: 'x' })
+  t.deepEqual(slotsOf(lost.state), ['tm1/0 REQUESTED', 'tm1/1 REQUESTED'])
+  t.is(lost.state.batches[0]?.requests[0]?.preferred, 'tm2')
+})
+
 test('a refused slot is looked for elsewhere, and used again once it is reported free', (t) => {
   const refused: SlotEvent = { kind: 'allocation-refused', allocationId: 'a' }
   const { said, state } = play(registered('tm1', free(1)), registered('tm2', free(1)), requested('j', 'a'), refused, confirmed('a'))
