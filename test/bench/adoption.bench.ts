@@ -2,7 +2,7 @@
  * From the grant of leadership until the new leader has adopted every task of the job that it finds: 1,000 tasks, in 500 slots of 250
  * simulated TaskManagers, which register anew. Run: node dist/test/bench/adoption.bench.js [taskManagers] [rounds]
  */
-import { type Elapsed, report, spread, timed } from './measure.js'
+import { type Elapsed, hundredths, median, report, spread, timed } from './measure.js'
 import { pipeline, SimulatedCluster } from './simulated-cluster.js'
 
 const VERTICES = 2
@@ -26,5 +26,11 @@ for (let round = 0; round < rounds; round++) {
   )
 }
 if (cluster.deployments !== deployments) throw new Error('tasks were sent again')
-report('adoption', { tasks: VERTICES * parallelism, taskManagers, rounds, ...spread('adopted', times) })
+report('adoption', {
+  tasks: VERTICES * parallelism,
+  taskManagers,
+  rounds,
+  ...spread('adopted', times),
+  cpuMs: hundredths(median(times.map(({ cpuMs }) => cpuMs))),
+})
 process.exit()

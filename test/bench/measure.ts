@@ -56,7 +56,6 @@ export function spread(what: string, times: readonly Elapsed[]): Record<string, 
     [`${what}Ms`]: hundredths(median(ms)),
     [`${what}MinMs`]: hundredths(Math.min(...ms)),
     [`${what}MaxMs`]: hundredths(Math.max(...ms)),
-    [`${what}CpuMs`]: hundredths(median(times.map((time) => time.cpuMs))),
   }
 }
 

@@ -1,73 +1,16 @@
 /** start-cluster.sh and its like, each in a configuration directory of its own with free ports: what they return, and what they leave. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
-import { runCommand } from '../../support/command.js'
-import { freePort } from '../../support/free-port.js'
+import { Installation, isAlive } from '../../support/installation.js'
 import { ZooKeeperServer } from '../../support/zookeeper-server.js'
-
-interface Installation {
-  readonly directory: string
-  readonly restPorts: readonly number[]
-  run(script: string, ...args: string[]): ReturnType<typeof runCommand>
-  /** Those that run, from the pid files. */
-  pids(kind?: 'jobmanager' | 'taskmanager'): number[]
-}
 
 /** Removed at the end, with all that was started in it. */
 async function installation(t: ExecutionContext, options: { zookeeper?: string; workers?: number } = {}): Promise<Installation> {
-  const directory = mkdtempSync(join(tmpdir(), 'flott-scripts-'))
-  const conf = join(directory, 'conf')
-  mkdirSync(conf)
-  const restPorts = [await freePort(), await freePort()]
-  const settings = {
-    'rest.port': restPorts[0],
-    'jobmanager.rpc.port': await freePort(),
-    'jobmanager.data.dir': join(directory, 'data'),
-    'io.tmp.dirs': join(directory, 'tmp'),
-    'env.pid.dir': join(directory, 'run'),
-    'env.log.dir': join(directory, 'log'),
-    'taskmanager.memory.managed.size': '128 mb',
-    ...(options.zookeeper === undefined
-      ? {}
-      : { 'high-availability.type': 'zookeeper', 'high-availability.zookeeper.quorum': options.zookeeper }),
-  }
-  writeFileSync(
-    join(conf, 'config.yaml'),
-    Object.entries(settings)
-      .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
-      .join(''),
-  )
-  writeFileSync(join(conf, 'masters'), restPorts.map((port) => `localhost:${port}\n`).join(''))
-  writeFileSync(join(conf, 'workers'), '# One TaskManager a line.\n\n'.concat('localhost\n'.repeat(options.workers ?? 2)))
-  mkdirSync(join(directory, 'tmp'))
-  const env = { FLOTT_CONF_DIR: conf, FLOTT_STOP_TIMEOUT_S: '10' }
-  const run = (script: string, ...args: string[]) => runCommand(`bin/${script}`, args, { env })
-  const pids = (kind?: string) =>
-    (existsSync(join(directory, 'run')) ? readdirSync(join(directory, 'run')) : [])
-      .filter((name) => name.endsWith('.pid') && (kind === undefined || name.includes(kind)))
-      .flatMap((name) =>
-        readFileSync(join(directory, 'run', name), 'utf8')
-          .trim()
-          .split('\n'),
-      )
-      .map((line) => Number(line.split(' ')[0]))
-      .filter(isAlive)
-  t.teardown(() => {
-    for (const pid of pids()) process.kill(pid, 'SIGKILL')
-    rmSync(directory, { recursive: true, force: true })
-  })
-  return { directory, restPorts, run, pids }
-}
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  const installed = await Installation.create(options)
+  t.teardown(() => installed.remove())
+  return installed
 }
 async function overview(port: number): Promise<ClusterOverviewResponse> {
   const answer = await fetch(`http://localhost:${port}/overview`)
