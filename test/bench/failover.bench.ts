@@ -1,22 +1,32 @@
 /**
- * Kills the leading JobManager, or the TaskManager that runs tasks, under a job whose records are stamped as they come out, and measures
- * the largest gap in the output, and when the next leader serves and completes its first checkpoint. 2 JobManagers, 2 TaskManagers with
- * 2 slots, real ZooKeeper, checkpoint each 500 ms.
+ * Takes the leading JobManager, the TaskManager that runs tasks, or a slot worker away from under a job whose records are stamped as
+ * they come out, and measures the largest gap in the output, the gap in what a client can ask, and when the next leader serves and
+ * completes its first checkpoint. 2 JobManagers, 2 TaskManagers with 2 slots, of which two are free, real ZooKeeper, checkpoint each 500 ms.
  */
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CheckpointsResponse, ClusterOverviewResponse, JobDetailsResponse, VertexDetailsResponse } from '#protocol/rest/responses.js'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { CheckpointsResponse, JobDetailsResponse, VertexDetailsResponse } from '#protocol/rest/responses.js'
 import { type Daemon, ProcessCluster } from '../support/process-cluster.js'
 import { ZooKeeperServer } from '../support/zookeeper-server.js'
+import { ControlPlaneProbe, largestGap, timesOfTakeover } from './failover-measures.js'
 
 const SESSION_TIMEOUT_MS = 4_000
 const SETTLE_MS = 15_000
-/** A leader may have triggered a checkpoint before we saw it serve. */
-const POLL_MS = 50
+const CHECKPOINTS_BEFORE = 6
 
-export async function runFailoverBench(victim: 'leader' | 'taskmanager', supervised: boolean): Promise<object> {
+export interface FailoverOptions {
+  readonly victim: 'leader' | 'taskmanager' | 'slot'
+  readonly signal: 'SIGKILL' | 'SIGTERM'
+  readonly supervised: boolean
+  readonly stateMb: number
+}
+
+export async function runFailoverBench({ victim, signal, supervised, stateMb }: FailoverOptions): Promise<object> {
   const zookeeper = await ZooKeeperServer.start()
+  const directory = mkdtempSync(join(tmpdir(), 'flott-stamps-'))
+  const stamps = join(directory, 'stamps')
   const began = Date.now()
   const cluster = await ProcessCluster.start({
     jobManagers: 2,
@@ -34,41 +44,31 @@ export async function runFailoverBench(victim: 'leader' | 'taskmanager', supervi
   })
   const startMs = Date.now() - began
   try {
-    const stamps = join(mkdtempSync(join(tmpdir(), 'flott-stamps-')), 'stamps')
     const leader = await cluster.leader()
     const [jmRss, tmRss] = [leader.rssBytes(), cluster.taskManagers[0]!.rssBytes()]
-    const { code, stdout, stderr } = await cluster.flott([
-      'run',
-      '-d',
-      '--json',
-      '-p',
-      '2',
-      'test/bench/jobs/peer-jobs.ts',
-      'probe',
-      '100000000',
-      stamps,
-    ])
-    if (code !== 0) throw new Error(stderr)
-    const { jobId } = JSON.parse(stdout) as { jobId: string }
-    await cluster.until('six checkpoints are complete', async () => {
-      return (await cluster.rest<{ counts: { completed: number } }>(`/jobs/${jobId}/checkpoints`)).counts.completed >= 6
-    })
-    const target = victim === 'leader' ? leader : await busyTaskManager(cluster, jobId)
+    const jobId = await submitProbe(cluster, stamps, stateMb)
+    const job: JobDetailsResponse = await cluster.job(jobId)
+    const target = victim === 'leader' ? leader : victim === 'taskmanager' ? await busyTaskManager(cluster, job) : undefined
+    const probe = new ControlPlaneProbe(cluster.jobManagers.find((jobManager) => jobManager !== leader)!, jobId)
     const killed = Date.now()
-    target.signal('SIGKILL')
+    if (target) target.signal(signal)
+    else writeFileSync(`${stamps}.lose`, '')
     const takeover = victim === 'leader' ? await timesOfTakeover(cluster, jobId, leader, killed) : {}
-    await target.kill('SIGKILL') // Waits for its end.
-    await new Promise((done) => setTimeout(done, SETTLE_MS))
+    await target?.kill(signal) // Waits for its end.
+    await pause(SETTLE_MS)
     const { restarts } = await cluster.job(jobId)
-    const { gap, at, last } = largestGap(stamps, killed)
+    const { gap, at, last } = largestGap(directory, killed)
     return {
       engine: 'flott',
       victim,
+      signal: target ? signal : 'exit',
       mode: supervised ? 'supervised' : 'unsupervised',
-      killed: target.name,
+      killed: target?.name ?? 'a slot worker',
+      ...(stateMb > 0 ? { state_mb: stateMb } : {}),
       session_timeout_ms: SESSION_TIMEOUT_MS,
       largest_gap_ms: gap,
       gap_began_ms_after_kill: at - killed,
+      control_plane_gap_ms: probe.stop(killed),
       ...takeover,
       restarts: String(restarts),
       start_ms: startMs,
@@ -79,47 +79,25 @@ export async function runFailoverBench(victim: 'leader' | 'taskmanager', supervi
   } finally {
     await cluster.stop()
     await zookeeper.remove()
+    rmSync(directory, { recursive: true, force: true })
   }
 }
 
-/** Milliseconds after the kill, as the surviving JobManager shows them. */
-async function timesOfTakeover(cluster: ProcessCluster, jobId: string, dead: Daemon, killed: number): Promise<object> {
-  const survivor = cluster.jobManagers.find((jobManager) => jobManager !== dead)!
-  const ask = async <T>(path: string): Promise<T | undefined> => {
-    const answer = await fetch(survivor.restUrl + path).catch(() => undefined)
-    return answer?.ok ? ((await answer.json()) as T) : undefined
-  }
-  const newLeaderMs = await cluster.until('the other JobManager serves', async () => {
-    const overview = await ask<ClusterOverviewResponse>('/overview')
-    return overview?.leader.address === survivor.restUrl && Date.now() - killed
+/** With its state in a checkpoint, and some checkpoints after that. */
+async function submitProbe(cluster: ProcessCluster, stamps: string, stateMb: number): Promise<string> {
+  const program = ['test/bench/jobs/peer-jobs.ts', 'probe', '100000000', stamps, String(stateMb)]
+  const { code, stdout, stderr } = await cluster.flott(['run', '-d', '--json', '-p', '2', ...program])
+  if (code !== 0) throw new Error(stderr)
+  const { jobId } = JSON.parse(stdout) as { jobId: string }
+  await cluster.until('some checkpoints are complete', async () => {
+    const { counts, latest } = await cluster.rest<CheckpointsResponse>(`/jobs/${jobId}/checkpoints`)
+    return counts.completed >= CHECKPOINTS_BEFORE && (latest.completed?.state_size ?? 0) >= stateMb * 2 ** 20
   })
-  const firstCheckpointMs = await cluster.until('it completes a checkpoint', async () => {
-    const completed = (await ask<CheckpointsResponse>(`/jobs/${jobId}/checkpoints`))?.latest.completed
-    return completed ? completed.trigger_timestamp > killed + newLeaderMs - POLL_MS && completed.latest_ack_timestamp - killed : undefined
-  })
-  return { new_leader_ms: newLeaderMs, first_checkpoint_ms: firstCheckpointMs }
+  return jobId
 }
 
-async function busyTaskManager(cluster: ProcessCluster, jobId: string): Promise<Daemon> {
-  const job: JobDetailsResponse = await cluster.job(jobId)
-  const vertex = await cluster.rest<VertexDetailsResponse>(`/jobs/${jobId}/vertices/${job.vertices[0]!.id}`)
+async function busyTaskManager(cluster: ProcessCluster, job: JobDetailsResponse): Promise<Daemon> {
+  const vertex = await cluster.rest<VertexDetailsResponse>(`/jobs/${job.jid}/vertices/${job.vertices[0]!.id}`)
   const id = vertex.subtasks[0]!['taskmanager-id']
   return cluster.taskManagers.find(({ name }) => name.replace('taskmanager', 'tm') === id) ?? cluster.taskManagers[0]!
-}
-
-function largestGap(stamps: string, killed: number): { gap: number; at: number; last: number } {
-  const directory = join(stamps, '..')
-  const times = readdirSync(directory)
-    .flatMap((name) => readFileSync(join(directory, name), 'utf8').split('\n').slice(0, -1))
-    .map((line) => Number(line.split(' ')[0]))
-    .sort((a, b) => a - b)
-  let gap = 0
-  let at = killed
-  for (let i = 1; i < times.length; i++) {
-    const [before, after] = [times[i - 1]!, times[i]!]
-    if (after < killed || after - before <= gap) continue
-    gap = after - before
-    at = before
-  }
-  return { gap, at, last: Date.now() - (times.at(-1) ?? 0) }
 }

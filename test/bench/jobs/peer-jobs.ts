@@ -1,22 +1,22 @@
 /**
- * The workloads that are compared with other engines, in the public API. usage: peer-jobs chain|keyed|words|probe RECORDS [KEYS|FILE]
+ * The workloads that are compared with other engines, in the public API.
+ * usage: peer-jobs chain|keyed|words RECORDS [KEYS] | probe RECORDS FILE [STATE_MB]
  * (parallelism by -p). Same records, same number and uniformity of keys as the Java program beside them; not the same bits.
  */
-import { appendFileSync, closeSync, openSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import {
   type Collector,
-  type Context,
   discardSink,
   generatorSource,
   type KeyedContext,
   KeyedProcessFunction,
-  ProcessFunction,
+  mapState,
   type RuntimeContext,
   StreamExecutionEnvironment,
   valueState,
 } from 'flott'
 
-const [job = '', recordsText = '0', last = ''] = process.argv.slice(2)
+const [job = '', recordsText = '0', last = '', stateText = '0'] = process.argv.slice(2)
 const records = Number(recordsText)
 const env = StreamExecutionEnvironment.getExecutionEnvironment(job === 'probe' ? { 'execution.buffer-timeout.interval': 10 } : {})
 
@@ -41,21 +41,43 @@ const WORDS = (
   'which their said if do will each about how up out them then she many some so these would other into has'
 ).split(' ')
 
-/** Appends a time stamp a record to a file, so that gaps in the output show. */
-class Stamp extends ProcessFunction<number, number> {
+const PROBE_KEYS = 16
+const ENTRY = 'x'.repeat(1000)
+const entries = mapState<number, string>('entries')
+
+/**
+ * Appends a time stamp a record to a file, so that gaps in the output show. Each key holds its part of the state from its first record
+ * on. Who finds FILE.lose takes its slot worker with it.
+ */
+class Stamp extends KeyedProcessFunction<number, number, number> {
+  readonly #seen = this.getState(n)
+  readonly #entries = this.getState(entries)
   #file = -1
-  constructor(private readonly path: string) {
+  constructor(
+    private readonly path: string,
+    private readonly entriesPerKey: number,
+  ) {
     super()
   }
   override open({ taskInfo }: RuntimeContext) {
     this.#file = openSync(`${this.path}.${taskInfo.indexOfThisSubtask}`, 'a')
   }
-  processElement(i: number, _ctx: Context, out: Collector<number>) {
+  processElement(i: number, _ctx: KeyedContext<number>, out: Collector<number>) {
+    if (this.#isToBeLost()) process.exit(1)
+    if (this.#seen.value++ === 0) for (let entry = 0; entry < this.entriesPerKey; entry++) this.#entries.set(entry, `${ENTRY}${entry}`)
     writeSync(this.#file, `${Date.now()} ${i}\n`)
     out.collect(i)
   }
   override close() {
     if (this.#file >= 0) closeSync(this.#file)
+  }
+  #isToBeLost(): boolean {
+    try {
+      unlinkSync(`${this.path}.lose`)
+      return true
+    } catch {
+      return false
+    }
   }
 }
 
@@ -107,12 +129,12 @@ switch (job) {
         generatorSource((i) => i, { count: records, ratePerSecond: 200 }),
         'numbers',
       )
-      .keyBy((i) => i & 15)
-      .process(new Stamp(last))
+      .keyBy((i) => i % PROBE_KEYS)
+      .process(new Stamp(last, Math.round((Number(stateText) * 2 ** 20) / PROBE_KEYS / ENTRY.length)))
       .sinkTo(discardSink())
     break
   default:
-    appendFileSync(2, `usage: peer-jobs chain|keyed|words|probe RECORDS [KEYS|FILE]\n`)
+    appendFileSync(2, `usage: peer-jobs chain|keyed|words RECORDS [KEYS] | probe RECORDS FILE [STATE_MB]\n`)
     process.exit(2)
 }
 await env.execute(`peer-${job}`)

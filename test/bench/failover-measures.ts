@@ -1,0 +1,73 @@
+/** What a failover looks like from outside: the output's time stamps, a client's questions, the next leader's answers. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CheckpointsResponse, ClusterOverviewResponse } from '#protocol/rest/responses.js'
+import type { Daemon, ProcessCluster } from '../support/process-cluster.js'
+
+/** A leader may have triggered a checkpoint before we saw it serve. */
+const POLL_MS = 50
+const PROBE_MS = 5
+const PROBE_TIMEOUT_MS = 5_000
+
+/** Asks a JobManager for the job again and again, not waiting for the answers: each that comes is a moment at which the control plane served. */
+export class ControlPlaneProbe {
+  readonly #answered: number[] = []
+  readonly #timer: NodeJS.Timeout
+  constructor(jobManager: Daemon, jobId: string) {
+    const url = `${jobManager.restUrl}/jobs/${jobId}/status`
+    this.#timer = setInterval(() => {
+      fetch(url, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) }).then(
+        async (answer) => {
+          await answer.arrayBuffer()
+          if (answer.ok) this.#answered.push(Date.now())
+        },
+        () => {}, // Not served.
+      )
+    }, PROBE_MS)
+  }
+  /** Ends it. The longest time without an answer since the kill. */
+  stop(killed: number): number {
+    clearInterval(this.#timer)
+    return longestPause(this.#answered, killed).gap
+  }
+}
+
+/** Milliseconds after the kill, as the surviving JobManager shows them. */
+export async function timesOfTakeover(cluster: ProcessCluster, jobId: string, dead: Daemon, killed: number): Promise<object> {
+  const survivor = cluster.jobManagers.find((jobManager) => jobManager !== dead)!
+  const ask = async <T>(path: string): Promise<T | undefined> => {
+    const answer = await fetch(survivor.restUrl + path).catch(() => undefined)
+    return answer?.ok ? ((await answer.json()) as T) : undefined
+  }
+  const newLeaderMs = await cluster.until('the other JobManager serves', async () => {
+    const overview = await ask<ClusterOverviewResponse>('/overview')
+    return overview?.leader.address === survivor.restUrl && Date.now() - killed
+  })
+  const firstCheckpointMs = await cluster.until('it completes a checkpoint', async () => {
+    const completed = (await ask<CheckpointsResponse>(`/jobs/${jobId}/checkpoints`))?.latest.completed
+    return completed ? completed.trigger_timestamp > killed + newLeaderMs - POLL_MS && completed.latest_ack_timestamp - killed : undefined
+  })
+  return { new_leader_ms: newLeaderMs, first_checkpoint_ms: firstCheckpointMs }
+}
+
+/** In the files of the directory, each a line a record that begins with its time. */
+export function largestGap(directory: string, killed: number): { gap: number; at: number; last: number } {
+  const times = readdirSync(directory)
+    .flatMap((name) => readFileSync(join(directory, name), 'utf8').split('\n').slice(0, -1))
+    .map((line) => Number(line.split(' ')[0]))
+    .sort((a, b) => a - b)
+  return { ...longestPause(times, killed), last: Date.now() - (times.at(-1) ?? 0) }
+}
+
+/** Between two moments of which the second is after `since`; `at`: the first. */
+function longestPause(moments: readonly number[], since: number): { gap: number; at: number } {
+  let gap = 0
+  let at = since
+  for (let i = 1; i < moments.length; i++) {
+    const [before, after] = [moments[i - 1]!, moments[i]!]
+    if (after < since || after - before <= gap) continue
+    gap = after - before
+    at = before
+  }
+  return { gap, at }
+}
