@@ -88,6 +88,7 @@ export class ReplicatedStorage implements LeaderStorage {
       stop: async () => {
         unregister()
         garbage.cancel()
+        store.close()
         peers.close()
         if (this.#leading === store) this.#leading = undefined
       },

@@ -32,6 +32,7 @@ export interface ReplicationOptions {
  */
 export class ReplicatingBlobStore implements ReplicatedBlobStore {
   #broken: FlottError | undefined
+  #closed = false
   readonly #waiting = new Set<() => void>()
   /** Names being put, with how often at a time; they are no garbage. */
   readonly #putting = new Map<string, number>()
@@ -63,6 +64,14 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
 
   get set(): InSyncSet {
     return this.state
+  }
+  /**
+   * Leadership is being given up, while the reign may still write: what fails from now on fails because of us. No replica leaves the set
+   * for it, or the next leader would find itself out of the set.
+   */
+  close(): void {
+    this.#closed = true
+    this.#wake()
   }
   /** Number of the latest deletion that was sent to others. */
   get deletions(): number {
@@ -115,7 +124,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
       await sendBlob({ info, local, transfer, address: replica.address, epoch: reign.epoch, clock, stallTimeoutMs })
       return true
     } catch (error) {
-      if (reign.signal.aborted) return false
+      if (reign.signal.aborted || this.#closed) return false
       logger.warn('a replica did not take a blob', { replica, blob: info.name, error })
       this.report({ kind: 'replica-failed', diskId: replica.diskId })
       return false
@@ -228,7 +237,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
     try {
       await this.options.deleteOn(replica).deleteBlobs({ diskId: replica.diskId, number, names })
     } catch (error) {
-      if (this.options.reign.signal.aborted) return
+      if (this.options.reign.signal.aborted || this.#closed) return
       this.options.logger.warn('a replica did not confirm a deletion', { replica, error })
       this.report({ kind: 'replica-failed', diskId: replica.diskId })
     }
@@ -290,6 +299,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
   #assertUsable(): void {
     if (this.options.reign.signal.aborted) throw this.options.reign.signal.reason
     if (this.#broken) throw this.#broken
+    if (this.#closed) throw new FlottError('NOT_LEADER', 'leadership is being given up')
   }
   #changed(): Promise<void> {
     return new Promise((resolve) => this.#waiting.add(resolve))

@@ -221,6 +221,22 @@ test('the end of the reign ends waiting puts', async (t) => {
   await t.throwsAsync(put, { code: 'NOT_LEADER' })
 })
 
+test('a leader that gives its leadership up takes nobody out of the set for calls that it cuts off', async (t) => {
+  const cluster = await Cluster.start(['a', 'b'])
+  await cluster.join('b')
+  await cluster.leader.put('old', bytes('old'))
+  cluster.pause = () => new Promise((resolve) => cluster.clock.defer(resolve))
+  const deleted = cluster.leader.delete(['old'])
+  const put = cluster.leader.put('new', bytes('new'))
+  cluster.leader.close()
+  cluster.host('b').down = true
+  const outcome = t.throwsAsync(put, { code: 'NOT_LEADER' })
+  await cluster.clock.advance(10 * STALL_MS)
+  await Promise.all([deleted, outcome])
+  t.deepEqual(await cluster.isr(), ['a', 'b'])
+  t.is(cluster.broken, undefined)
+})
+
 test('a missing or corrupt blob comes from another member, also in the middle of a stream, and is repaired', async (t) => {
   const cluster = await Cluster.start(['a', 'b'])
   await cluster.join('b')
