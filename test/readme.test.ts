@@ -9,6 +9,7 @@ import { printOptionsMarkdown } from '#core/config/print-options.js'
 import { KNOWN_KEYS } from '#core/config/resolve-config.js'
 import { printErrorsMarkdown } from '#core/print-errors.js'
 import { leaderRoutes } from '#jobmanager/rest/handlers.js'
+import { printBenchmarksMarkdown } from './bench/benchmarks.js'
 
 const README = 'README.md'
 /** Outside of dist/test, where ava would run them; within the package, so that `flott` is this one. */
@@ -22,6 +23,7 @@ const TABLES: Readonly<Record<string, string>> = {
   ].join('\n'),
   errors: printErrorsMarkdown(),
   options: printOptionsMarkdown(),
+  benchmarks: printBenchmarksMarkdown(),
 }
 
 for (const [name, printed] of Object.entries(TABLES))

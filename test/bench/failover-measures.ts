@@ -6,7 +6,7 @@ import type { Daemon, ProcessCluster } from '../support/process-cluster.js'
 
 /** A leader may have triggered a checkpoint before we saw it serve. */
 const POLL_MS = 50
-const PROBE_MS = 5
+const PROBE_MS = 10
 const PROBE_TIMEOUT_MS = 5_000
 
 /** Asks a JobManager for the job again and again, not waiting for the answers: each that comes is a moment at which the control plane served. */

@@ -1,9 +1,9 @@
 /** Records per second through map, filter, map, filter, map on integers: generated code against the plain classes, eight chains warm. */
-import { cpus } from 'node:os'
 import { systemClock } from '#core/clock.js'
 import type { ResultPartition } from '#taskmanager/exchange/exchange.js'
 import type { OperatorChain } from '#taskmanager/task/operator-chain.js'
 import { batchOf, makeChain } from '../support/chains.js'
+import { hundredths, report } from './measure.js'
 
 const BATCH = 512
 const WARM_CHAINS = 8
@@ -51,11 +51,8 @@ function measure(link: 'generated' | 'classes', records: number): number {
 
 const generated = [1, 2, 3].map(() => measure('generated', 20_000_000)).sort((a, b) => a - b)[1]!
 const classes = [1, 2, 3].map(() => measure('classes', 3_000_000)).sort((a, b) => a - b)[1]!
-const line = {
-  name: 'chain of five operators on integers',
+report('generated-chain', {
   generatedOpsPerSecond: Math.round(generated),
   classOpsPerSecond: Math.round(classes),
-  node: process.version,
-  cpus: cpus().length,
-}
-process.stdout.write(`${JSON.stringify(line)}\n`)
+  ratio: hundredths(generated / classes),
+})

@@ -1,5 +1,7 @@
-/** A whole slot, all tasks in one thread: source -> map -> by key -> rolling sum -> sink, records per second. */
-import { cpus } from 'node:os'
+/**
+ * A whole slot, all tasks in one thread: source -> map -> by key -> rolling sum -> sink, records per second.
+ * Run: node dist/test/bench/slot.bench.js [records] [keys]
+ */
 import { systemClock } from '#core/clock.js'
 import { attemptIdOf, stableId } from '#core/ids.js'
 import { systemRandom } from '#core/random.js'
@@ -11,6 +13,7 @@ import { SlotWorker } from '#taskmanager/slotworker/slot-worker.js'
 import { createKeyedStateBackend } from '#taskmanager/state/heap-keyed-state-backend.js'
 import { listSource } from '../support/list-source.js'
 import { sketchJob } from '../support/slot-job.js'
+import { report } from './measure.js'
 
 const RECORDS = Number(process.argv[2] ?? 2_000_000)
 const KEYS = Number(process.argv[3] ?? 1_000)
@@ -71,9 +74,7 @@ function heard(message: FromSlotWorker): void {
   }
   if (message.state !== 'FINISHED' || ++finished < 2) return
   const opsPerSecond = Math.round((RECORDS / (systemClock.monotonicMs() - started)) * 1_000)
-  process.stdout.write(
-    `${JSON.stringify({ name: 'keyed rolling sum in one slot', records: RECORDS, keys: KEYS, opsPerSecond, node: process.version, cpus: cpus().length })}\n`,
-  )
+  report('slot', { records: RECORDS, keys: KEYS, opsPerSecond })
   worker.stop()
 }
 worker.handle({
