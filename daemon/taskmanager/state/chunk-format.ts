@@ -8,7 +8,8 @@
  * drops apply first, then tombstones, then puts; in whatever order they lie. The CRC is in the ChunkRef.
  */
 import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
-import { bytesOf, decodeColumn, encodeColumn } from './columns.js'
+import type { ByteSink } from './byte-sink.js'
+import { bytesOf, decodeColumn, writeColumn } from './columns.js'
 
 const MAGIC = 0x31534c46
 export const CHUNK_FORMAT_VERSION = 1
@@ -40,6 +41,8 @@ export interface Block {
   readonly state: number
   /** A window's start; NaN where a state has no namespaces. */
   readonly namespace: number
+  /** Of the items of each of the following, which may have more. */
+  readonly count: number
   readonly hashes: ArrayLike<number>
   readonly keys: readonly unknown[]
   readonly values: readonly unknown[] | undefined
@@ -59,22 +62,26 @@ export function encodeChunkHeader(header: ChunkHeader): Buffer {
   return bytes
 }
 
-export function encodeBlock(block: Block): Buffer {
-  const { hashes } = block
-  const keys = encodeColumn(block.keys)
-  const values = block.values === undefined ? undefined : encodeColumn(block.values)
-  const keysAt = BLOCK_PREFIX + 4 * hashes.length
-  const bytes = Buffer.allocUnsafe(keysAt + 4 + keys.length + (values?.length ?? 0))
-  bytes.writeUInt32LE(bytes.length - 4, 0)
-  bytes.writeUInt16LE(block.kind, 4) // One byte, and a zero.
-  bytes.writeUInt16LE(block.state, 6)
-  bytes.writeDoubleLE(block.namespace, 8)
-  bytes.writeUInt32LE(hashes.length, 16)
-  bytesOf(hashes instanceof Int32Array ? hashes : Int32Array.from(hashes)).copy(bytes, BLOCK_PREFIX)
-  bytes.writeUInt32LE(keys.length, keysAt)
-  keys.copy(bytes, keysAt + 4)
-  values?.copy(bytes, keysAt + 4 + keys.length)
-  return bytes
+/** Appends a block. Nothing is appended when it throws. */
+export function writeBlock(out: ByteSink, { kind, state, namespace, count, hashes, keys, values }: Block): void {
+  const start = out.length
+  try {
+    out.take(BLOCK_PREFIX)
+    out.append(bytesOf(hashes instanceof Int32Array ? hashes : Int32Array.from(hashes), count))
+    const keysAt = out.take(4)
+    writeColumn(out, keys, count)
+    out.bytes.writeUInt32LE(out.length - keysAt - 4, keysAt)
+    if (values !== undefined) writeColumn(out, values, count)
+  } catch (error) {
+    out.length = start
+    throw error
+  }
+  const { bytes } = out
+  bytes.writeUInt32LE(out.length - start - 4, start)
+  bytes.writeUInt16LE(kind, start + 4) // One byte, and a zero.
+  bytes.writeUInt16LE(state, start + 6)
+  bytes.writeDoubleLE(namespace, start + 8)
+  bytes.writeUInt32LE(count, start + 16)
 }
 
 export function decodeChunk(bytes: Uint8Array): { header: ChunkHeader; blocks: Generator<Buffer> } {
@@ -111,6 +118,7 @@ export function decodeBlock(bytes: Buffer): DecodedBlock {
     kind: blockKindOf(bytes),
     state: blockStateOf(bytes),
     namespace: bytes.readDoubleLE(8),
+    count,
     hashes: Array.from({ length: count }, (_, i) => bytes.readInt32LE(BLOCK_PREFIX + 4 * i)),
     keys: decodeColumn(bytes.subarray(keysAt + 4, valuesAt), count),
     values: valuesAt === bytes.length ? undefined : decodeColumn(bytes.subarray(valuesAt), count),

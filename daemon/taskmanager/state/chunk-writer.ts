@@ -2,7 +2,8 @@
 import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
-import { type Block, type ChunkHeader, encodeBlock, encodeChunkHeader } from './chunk-format.js'
+import { ByteSink } from './byte-sink.js'
+import { type Block, type ChunkHeader, encodeChunkHeader, writeBlock } from './chunk-format.js'
 import type { ChunkStore } from './keyed-state-backend.js'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
@@ -21,8 +22,8 @@ export interface ChunkWriterOptions {
 
 export class ChunkWriter {
   readonly #header: Buffer
-  #blocks: Buffer[] = []
-  #bytes = 0
+  /** The chunk that is being filled: empty, or the header and blocks. */
+  readonly #out = new ByteSink(64 * 1024)
   #crc = 0
   #inFlight = 0
   readonly #refs: ChunkRef[] = []
@@ -34,32 +35,36 @@ export class ChunkWriter {
   get isCongested(): boolean {
     return this.#inFlight >= IN_FLIGHT_MAX
   }
+  /** The block's arrays are read before it returns. Nothing is added when it throws. */
   add(block: Block): void {
-    const bytes = encodeBlock(block)
-    if (this.#blocks.length > 0 && this.#bytes + bytes.length > CHUNK_BYTES) this.#flush()
-    if (this.#blocks.length === 0) this.#append(this.#header)
-    this.#append(bytes)
+    const out = this.#out
+    if (out.length === 0) this.#begin()
+    const before = out.length
+    writeBlock(out, block)
+    if (out.length > CHUNK_BYTES && before > this.#header.length) {
+      const last = out.copy(before, out.length)
+      out.length = before
+      this.#flush()
+      this.#begin()
+      out.append(last)
+      this.#crc = crc32(last, this.#crc)
+    } else this.#crc = crc32(out.bytes.subarray(before, out.length), this.#crc)
   }
   /** The chunks in order, once all are durable. */
   async finish(): Promise<readonly ChunkRef[]> {
-    if (this.#blocks.length > 0) this.#flush()
+    if (this.#out.length > this.#header.length) this.#flush()
     await Promise.all(this.#puts)
     return this.#refs
   }
-  #append(bytes: Buffer): void {
-    this.#blocks.push(bytes)
-    this.#bytes += bytes.length
-    this.#crc = crc32(bytes, this.#crc)
+  #begin(): void {
+    this.#out.append(this.#header)
+    this.#crc = crc32(this.#header)
   }
   #flush(): void {
-    const bytes = Buffer.allocUnsafeSlow(this.#bytes)
-    let at = 0
-    for (const block of this.#blocks) at += block.copy(bytes, at)
+    const bytes = this.#out.copy(0, this.#out.length)
     const blob = `${this.options.blobPrefix}-${this.#refs.length}`
     this.#refs.push({ blob, bytes: bytes.length, crc32: this.#crc, keyGroups: this.options.header.keyGroups })
-    this.#blocks = []
-    this.#bytes = 0
-    this.#crc = 0
+    this.#out.length = 0
     this.#put(blob, bytes)
   }
   #put(blob: string, bytes: Uint8Array): void {

@@ -5,9 +5,12 @@
  *   0x03 other strings: u32 lengths (UTF-16 units), then all characters as UTF-16
  *   0x04 anything else: a stream of values (core/serialization/value-codec.ts)
  *   0x05 numbers that are 32-bit integers: i32 each
+ *   0x06 plain objects with the same names in the same order: u32 length, the names as one value, then a column a name
  * The number of items is known from outside. Little-endian. Tags are on disk: never renumber.
  */
-import { ValueReader, ValueWriter } from '#core/serialization/value-codec.js'
+import { decodeValue, encodeValue, ValueReader, ValueWriter } from '#core/serialization/value-codec.js'
+import type { ByteSink } from './byte-sink.js'
+import { shapeOf } from './object-shape.js'
 
 enum Tag {
   Numbers = 1,
@@ -15,110 +18,178 @@ enum Tag {
   Utf16 = 3,
   Values = 4,
   Integers = 5,
+  Objects = 6,
 }
+/** Objects in objects in objects: deeper ones are written as values. */
+const DEPTH_MAX = 3
+const NAMES_MAX = 64
 const writer = new ValueWriter(64 * 1024)
 
-export function encodeColumn(items: readonly unknown[]): Buffer {
-  const first = typeof items[0]
-  const column = first === 'number' ? encodeNumbers(items) : first === 'string' ? encodeStrings(items) : undefined
-  if (column !== undefined) return column
+/** Appends the first `count` items as a column. Nothing is appended when it throws. */
+export function writeColumn(out: ByteSink, items: readonly unknown[], count: number, depth = 0): void {
+  const start = out.length
+  if (writeAlike(out, items, count, depth)) return
+  out.length = start // What was begun does not count.
   writer.reset()
-  for (const item of items) writer.write(item)
-  return tagged(Tag.Values, writer.view())
+  for (let i = 0; i < count; i++) writer.write(items[i])
+  out.appendByte(Tag.Values)
+  out.append(writer.view())
 }
 
-export function decodeColumn(column: Buffer, count: number): unknown[] {
-  switch (column[0]) {
-    case Tag.Numbers:
-      return Array.from({ length: count }, (_, i) => column.readDoubleLE(1 + 8 * i))
-    case Tag.Integers:
-      return Array.from({ length: count }, (_, i) => column.readInt32LE(1 + 4 * i))
-    case Tag.Ascii:
-    case Tag.Utf16:
-      return decodeStrings(column, count)
-    case Tag.Values: {
-      const reader = new ValueReader(column, 1)
-      return Array.from({ length: count }, () => reader.read())
-    }
-    default:
-      throw new Error(`unknown column tag ${column[0]}`)
+// Most of what a snapshot costs is here: plain loops, each over everything once. False where the items are not all of one type.
+function writeAlike(out: ByteSink, items: readonly unknown[], count: number, depth: number): boolean {
+  if (count === 0) return false
+  const first = items[0]
+  if (typeof first === 'number') return writeNumbers(out, items, count)
+  if (typeof first === 'string') return writeStrings(out, items, count)
+  return typeof first === 'object' && first !== null && depth < DEPTH_MAX && writeObjects(out, items, first, count, depth)
+}
+
+let integers = new Int32Array(1_024)
+let doubles = new Float64Array(1_024)
+
+function writeNumbers(out: ByteSink, items: readonly unknown[], count: number): boolean {
+  if (count > doubles.length) {
+    integers = new Int32Array(count)
+    doubles = new Float64Array(count)
   }
-}
-
-/** The bytes of a typed array as they lie in memory, which is little-endian on all machines that Node runs on. */
-export function bytesOf(array: Int32Array | Uint32Array | Float64Array): Buffer {
-  return Buffer.from(array.buffer, array.byteOffset, array.byteLength)
-}
-
-function tagged(tag: Tag, bytes: Buffer): Buffer {
-  const column = Buffer.allocUnsafe(1 + bytes.length)
-  column[0] = tag
-  bytes.copy(column, 1)
-  return column
-}
-
-// Most of what a snapshot costs is here: plain loops, each over everything once. Undefined where the items are not all of one type.
-function encodeNumbers(items: readonly unknown[]): Buffer | undefined {
-  const integers = new Int32Array(items.length)
   let areIntegers = true
-  for (let i = 0; i < items.length; i++) {
+  for (let i = 0; i < count; i++) {
     const item = items[i]
-    if (typeof item !== 'number') return undefined
+    if (typeof item !== 'number') return false
+    doubles[i] = item
     integers[i] = item
     if (integers[i] !== item || (item === 0 && 1 / item < 0)) areIntegers = false
   }
-  return areIntegers ? tagged(Tag.Integers, bytesOf(integers)) : tagged(Tag.Numbers, bytesOf(Float64Array.from(items as readonly number[])))
+  out.appendByte(areIntegers ? Tag.Integers : Tag.Numbers)
+  out.append(bytesOf(areIntegers ? integers : doubles, count))
+  return true
 }
 
-function encodeStrings(items: readonly unknown[]): Buffer | undefined {
-  const lengths = new Uint32Array(items.length)
+function writeStrings(out: ByteSink, items: readonly unknown[], count: number): boolean {
+  if (count > integers.length) integers = new Int32Array(count)
   let units = 0
-  for (let i = 0; i < items.length; i++) {
+  for (let i = 0; i < count; i++) {
     const item = items[i]
-    if (typeof item !== 'string') return undefined
-    lengths[i] = item.length
+    if (typeof item !== 'string') return false
+    integers[i] = item.length
     units += item.length
   }
   const strings = items as readonly string[]
-  const start = 1 + 4 * items.length
-  const column = Buffer.allocUnsafe(start + units)
-  bytesOf(lengths).copy(column, 1)
-  if (writeAscii(strings, column, start)) {
-    column[0] = Tag.Ascii
-    return column
+  const at = out.take(1)
+  out.append(bytesOf(integers, count))
+  const start = out.take(units)
+  if (writeAscii(strings, count, out.bytes, start)) {
+    out.bytes[at] = Tag.Ascii
+    return true
   }
-  const wide = Buffer.allocUnsafe(start + 2 * units)
-  column.copy(wide, 0, 0, start)
-  wide[0] = Tag.Utf16
-  wide.write(strings.join(''), start, 'utf16le')
-  return wide
+  out.take(units)
+  out.bytes[at] = Tag.Utf16
+  out.bytes.write(strings.slice(0, count).join(''), start, 'utf16le')
+  return true
 }
 
 /** False where a character is none. Most keys are short: a loop beats a call for each, and joining them. */
-function writeAscii(items: readonly string[], column: Buffer, start: number): boolean {
+function writeAscii(items: readonly string[], count: number, bytes: Buffer, start: number): boolean {
   let at = start
   let bits = 0
-  for (let n = 0; n < items.length; n++) {
+  for (let n = 0; n < count; n++) {
     const item = items[n]!
     for (let i = 0; i < item.length; i++) {
       const code = item.charCodeAt(i)
       bits |= code
-      column[at++] = code
+      bytes[at++] = code
     }
   }
   return bits < 128
 }
 
-function decodeStrings(column: Buffer, count: number): string[] {
-  const unit = column[0] === Tag.Ascii ? 1 : 2
-  const encoding = unit === 1 ? 'latin1' : 'utf16le'
-  const items = new Array<string>(count)
-  let at = 1 + 4 * count
-  for (let i = 0; i < count; i++) {
-    const end = at + unit * column.readUInt32LE(1 + 4 * i)
-    // One by one: slices of one big string would keep all of it.
-    items[i] = column.toString(encoding, at, end)
-    at = end
+/** A value codec looks at each object anew; code made for a shape takes it apart in a few nanoseconds a field. */
+function writeObjects(out: ByteSink, items: readonly unknown[], first: object, count: number, depth: number): boolean {
+  const names = Object.keys(first)
+  if (names.length === 0 || names.length > NAMES_MAX) return false
+  const columns = shapeOf(names).split(items, count)
+  if (columns === undefined) return false
+  const header = encodeValue(names)
+  const at = out.take(5)
+  out.bytes[at] = Tag.Objects
+  out.bytes.writeUInt32LE(header.length, at + 1)
+  out.append(header)
+  try {
+    for (const column of columns) writeColumn(out, column, count, depth + 1)
+  } catch {
+    return false // Written as values it throws again, and names the path from the object.
   }
-  return items
+  return true
+}
+
+export function decodeColumn(column: Buffer, count: number): unknown[] {
+  return new ColumnReader(column).read(count)
+}
+
+class ColumnReader {
+  #at = 0
+  constructor(private readonly bytes: Buffer) {}
+
+  read(count: number): unknown[] {
+    const tag = this.bytes[this.#at++]
+    switch (tag) {
+      case Tag.Numbers:
+        return this.#numbers(count)
+      case Tag.Integers:
+        return this.#integers(count)
+      case Tag.Ascii:
+        return this.#strings(count, 1, 'latin1')
+      case Tag.Utf16:
+        return this.#strings(count, 2, 'utf16le')
+      case Tag.Values:
+        return this.#values(count)
+      case Tag.Objects:
+        return this.#objects(count)
+      default:
+        throw new Error(`unknown column tag ${tag}`)
+    }
+  }
+  #numbers(count: number): unknown[] {
+    const items = new Array<number>(count)
+    for (let i = 0; i < count; i++, this.#at += 8) items[i] = this.bytes.readDoubleLE(this.#at)
+    return items
+  }
+  #integers(count: number): unknown[] {
+    const items = new Array<number>(count)
+    for (let i = 0; i < count; i++, this.#at += 4) items[i] = this.bytes.readInt32LE(this.#at)
+    return items
+  }
+  #strings(count: number, unit: number, encoding: 'latin1' | 'utf16le'): unknown[] {
+    const items = new Array<string>(count)
+    let lengthAt = this.#at
+    let at = lengthAt + 4 * count
+    for (let i = 0; i < count; i++, lengthAt += 4) {
+      const end = at + unit * this.bytes.readUInt32LE(lengthAt)
+      // One by one: slices of one big string would keep all of it.
+      items[i] = this.bytes.toString(encoding, at, end)
+      at = end
+    }
+    this.#at = at
+    return items
+  }
+  #values(count: number): unknown[] {
+    const reader = new ValueReader(this.bytes, this.#at)
+    const items = new Array<unknown>(count)
+    for (let i = 0; i < count; i++) items[i] = reader.read()
+    this.#at = reader.position
+    return items
+  }
+  #objects(count: number): unknown[] {
+    const start = this.#at + 4
+    this.#at = start + this.bytes.readUInt32LE(this.#at)
+    const names = decodeValue(this.bytes.subarray(start, this.#at)) as readonly string[]
+    const columns = names.map(() => this.read(count))
+    return shapeOf(names).join(columns, count)
+  }
+}
+
+/** The bytes of so many items as they lie in memory, which is little-endian on all machines that Node runs on. */
+export function bytesOf(array: Int32Array | Float64Array, count: number): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, count * array.BYTES_PER_ELEMENT)
 }

@@ -2,12 +2,11 @@
 
 import type { Key } from '#core/functions/functions.js'
 import { keysEqual } from '#core/serialization/key-hash.js'
-import type { IntList } from './int-list.js'
 import { retained } from './retain.js'
 import type { Rows } from './rows.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, touchSlots } from './slot-index.js'
 import { specialize } from './specialize.js'
-import { FREE, VersionedTable, type Versions } from './versioned-table.js'
+import { type EpochChanges, FREE, VersionedTable, type Versions } from './versioned-table.js'
 
 export interface Entry {
   readonly key: unknown
@@ -83,12 +82,16 @@ function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass
         if (entry !== undefined && entry.epoch <= until) rows.add(this.hashes[index]!, entry.key, entry.value)
       }
     }
-    override readListed(rows: Rows, list: IntList, from: number, to: number, epoch: number): void {
-      for (let i = from; i < to; i++) {
-        const index = list.at(i)
-        const entry = this.#entries[index]
-        if (entry !== undefined && entry.epoch === epoch) rows.add(this.hashes[index]!, entry.key, entry.value)
-      }
+    override readTouched(rows: Rows, { touched, epoch }: EpochChanges, from: number): number {
+      const { words } = touched
+      let at = from >>> 5
+      for (; at < words.length && rows.room >= 32; at++)
+        for (let word = words[at]!; word !== 0; word &= word - 1) {
+          const index = 32 * at + 31 - Math.clz32(word & -word)
+          const entry = this.#entries[index]
+          if (entry !== undefined && entry.epoch === epoch) rows.add(this.hashes[index]!, entry.key, entry.value)
+        }
+      return 32 * at
     }
     find(key: unknown, hash: number): TableEntry | undefined {
       const slots = this.#slots

@@ -123,7 +123,11 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     const walk = this.#startWalk(checkpointId, from === undefined ? undefined : from.epoch, until)
     this.#walk = walk
     const done = walk.done.then((chunks) => this.#completed(checkpointId, chunks))
-    done.catch(() => {})
+    done
+      .catch(() => {})
+      .finally(() => {
+        if (this.#walk === walk) this.#walk = undefined // Its buffers are large.
+      })
     return { done }
   }
   notifyCheckpointComplete(checkpointId: number): void {

@@ -5,12 +5,11 @@
 
 import type { Key } from '#core/functions/functions.js'
 import { keysEqual } from '#core/serialization/key-hash.js'
-import type { IntList } from './int-list.js'
 import { retained } from './retain.js'
 import type { Rows } from './rows.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots } from './slot-index.js'
 import { specialize } from './specialize.js'
-import { FREE, VersionedTable, type Versions } from './versioned-table.js'
+import { type EpochChanges, FREE, VersionedTable, type Versions } from './versioned-table.js'
 
 export interface NumberTable extends VersionedTable {
   /** The index, or -1. */
@@ -58,12 +57,16 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
         if (epoch !== FREE && epoch <= until) rows.add(this.hashes[index]!, this.#keys[index], this.get(index))
       }
     }
-    override readListed(rows: Rows, list: IntList, from: number, to: number, epoch: number): void {
+    override readTouched(rows: Rows, { touched, epoch }: EpochChanges, from: number): number {
+      const { words } = touched
       const cells = this.#cells
-      for (let i = from; i < to; i++) {
-        const index = list.at(i)
-        if (cells[2 * index + 1] === epoch) rows.add(this.hashes[index]!, this.#keys[index], this.get(index))
-      }
+      let at = from >>> 5
+      for (; at < words.length && rows.room >= 32; at++)
+        for (let word = words[at]!; word !== 0; word &= word - 1) {
+          const index = 32 * at + 31 - Math.clz32(word & -word)
+          if (cells[2 * index + 1] === epoch) rows.add(this.hashes[index]!, this.#keys[index], this.get(index))
+        }
+      return 32 * at
     }
     find(key: unknown, hash: number): number {
       const slots = this.#slots

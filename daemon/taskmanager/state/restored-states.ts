@@ -96,7 +96,8 @@ export class RestoredStates {
     if (hashes.every(isOwn)) return block
     const own = hashes.map(isOwn)
     const filter = <T>(items: readonly T[]) => items.filter((_, i) => own[i])
-    return { ...block, hashes: filter(hashes), keys: filter(keys), values: values && filter(values) }
+    const ownHashes = filter(hashes)
+    return { ...block, count: ownHashes.length, hashes: ownHashes, keys: filter(keys), values: values && filter(values) }
   }
 }
 

@@ -4,11 +4,12 @@ import { FlottError } from '#core/errors.js'
 import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
 import { type Block, BlockKind } from './chunk-format.js'
 import { ChunkWriter, type ChunkWriterOptions } from './chunk-writer.js'
-import { TableWalk, type WalkPosition } from './table-walk.js'
+import { Rows } from './rows.js'
+import { BLOCK_ENTRIES, TableWalk, type WalkPosition } from './table-walk.js'
 import type { VersionedTable } from './versioned-table.js'
 
-/** A quarter of a millisecond or so; the sooner the walk is over, the fewer entries change before it has come to them. */
-const ENTRIES_PER_TURN = 4_000
+/** Records wait for so long at most; the sooner the walk is over, the fewer entries change before it has come to them. */
+const TURN_MS = 4
 
 export interface SnapshotWalkOptions extends Omit<ChunkWriterOptions, 'onFailure' | 'onRoom'> {
   readonly clock: Clock
@@ -17,6 +18,7 @@ export interface SnapshotWalkOptions extends Omit<ChunkWriterOptions, 'onFailure
 export class SnapshotWalk {
   readonly #writer: ChunkWriter
   readonly #walks: TableWalk[] = []
+  readonly #rows = new Rows(BLOCK_ENTRIES)
   #next = 0
   #isWaiting = false
   #isSettled = false
@@ -37,7 +39,7 @@ export class SnapshotWalk {
     this.#walks.push(new TableWalk(table, position, (block) => this.#emit(block)))
   }
   addDrop(state: number, namespace: number): void {
-    this.#emit({ kind: BlockKind.Drop, state, namespace, hashes: [], keys: [], values: undefined })
+    this.#emit({ kind: BlockKind.Drop, state, namespace, count: 0, hashes: [], keys: [], values: undefined })
   }
   start(): void {
     this.options.clock.defer(() => this.#turn())
@@ -68,10 +70,13 @@ export class SnapshotWalk {
     else void this.#finish()
   }
   #walkSome(): void {
-    for (let budget = ENTRIES_PER_TURN; budget > 0 && this.#next < this.#walks.length; ) {
+    const { clock } = this.options
+    const until = clock.monotonicMs() + TURN_MS
+    while (this.#next < this.#walks.length) {
       const walk = this.#walks[this.#next]!
-      budget -= walk.step()
+      walk.step(this.#rows)
       if (walk.isDone) this.#next++
+      if (clock.monotonicMs() >= until) return
     }
   }
   #resume(): void {

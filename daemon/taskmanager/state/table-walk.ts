@@ -7,8 +7,8 @@ import { deepCopy } from './retain.js'
 import { Rows } from './rows.js'
 import { type EpochChanges, FREE, type VersionedTable } from './versioned-table.js'
 
-/** Entries in a block, and looked at in a turn. */
-export const BLOCK_ENTRIES = 1_000
+/** Entries in a block, and looked at in a step. */
+export const BLOCK_ENTRIES = 1_024
 
 export interface WalkPosition {
   readonly state: number
@@ -17,15 +17,17 @@ export interface WalkPosition {
   readonly until: number
   /** A delta holds what was touched after this epoch; undefined for a base, which holds everything. */
   readonly since: number | undefined
-  /** Of the epochs above `since`. */
+  /** Of the epochs above `since`, in order. */
   readonly changes: readonly EpochChanges[]
 }
 
 export class TableWalk {
-  /** Indices below it have been visited (base), or entries of the list `changes[#list]` (delta). */
+  /** Indices below it have been visited; in a delta, of those that were last touched in the epoch of `changes[#list]`. */
   #cursor = 0
   #list = 0
+  /** Tombstones come first: `changes` whose are written, and how many of the next. */
   #buried = 0
+  #tombstones = 0
   readonly #length: number
   readonly #since: number
   #kept: Rows | undefined
@@ -43,27 +45,29 @@ export class TableWalk {
   /** Called by the table before the entry at `index`, last touched in `epoch`, changes or goes. */
   keep(index: number, epoch: number): void {
     if (epoch > this.position.until || epoch <= this.#since) return // Younger than the barrier; or not in this delta.
-    if (this.position.since === undefined && index < this.#cursor) return // Has been visited.
+    if (this.#wasVisited(index, epoch)) return
     this.#kept ??= new Rows(BLOCK_ENTRIES)
     this.table.readOne(this.#kept, index, deepCopy)
-    if (this.#kept.isFull) this.#flushKept()
+    if (this.#kept.room === 0) this.#put(this.#kept)
   }
-  /** Looks at some entries and emits what they held; whoever calls it goes on until isDone. Returns about how many it looked at. */
-  step(): number {
-    const rows = new Rows(BLOCK_ENTRIES)
+  /** Looks at some entries and emits what they held, by way of `rows`; whoever calls it goes on until isDone. */
+  step(rows: Rows): void {
     if (this.position.since === undefined) this.#visitAll(rows)
     else if (this.#buried < this.position.changes.length) this.#visitTombstones()
     else this.#visitTouched(rows)
     this.#put(rows)
-    if (this.isDone) {
-      this.#flushKept()
-      this.table.walk = undefined
-    }
-    return rows.count + 32
+    if (!this.isDone) return
+    if (this.#kept !== undefined) this.#put(this.#kept)
+    this.table.walk = undefined
   }
   /** The snapshot was dropped. */
   abandon(): void {
     this.table.walk = undefined
+  }
+  #wasVisited(index: number, epoch: number): boolean {
+    if (this.position.since === undefined) return index < this.#cursor
+    const listed = this.position.changes[this.#list]
+    return listed === undefined || epoch < listed.epoch || (epoch === listed.epoch && index < this.#cursor)
   }
   #visitAll(rows: Rows): void {
     const end = Math.min(this.#cursor + BLOCK_ENTRIES, this.#length)
@@ -73,40 +77,34 @@ export class TableWalk {
   }
   #visitTouched(rows: Rows): void {
     const changes = this.position.changes[this.#list]
-    if (changes === undefined) {
-      this.isDone = true
-      return
+    if (changes !== undefined) {
+      this.#cursor = this.table.readTouched(rows, changes, this.#cursor)
+      if (this.#cursor < changes.touched.length) return
+      this.#list++
+      this.#cursor = 0
     }
-    const { touched, epoch } = changes
-    const end = Math.min(this.#cursor + BLOCK_ENTRIES, touched.length)
-    this.table.readListed(rows, touched, this.#cursor, end, epoch)
-    this.#cursor = end
-    if (end < touched.length) return
-    this.#list++
-    this.#cursor = 0
     this.isDone = this.#list >= this.position.changes.length
   }
   #visitTombstones(): void {
     const { deleted } = this.position.changes[this.#buried]!
     if (deleted !== undefined) {
-      const end = this.#cursor + BLOCK_ENTRIES
-      const part = <T>(items: readonly T[]) => items.slice(this.#cursor, end)
+      const from = this.#tombstones
+      const end = Math.min(from + BLOCK_ENTRIES, deleted.keys.length)
+      const part = <T>(items: readonly T[]) => items.slice(from, end)
       const { state, namespace } = this.position
       const values = deleted.values && part(deleted.values)
-      this.emit({ kind: BlockKind.Tombstone, state, namespace, hashes: part(deleted.hashes), keys: part(deleted.keys), values })
-      this.#cursor = end
+      const [hashes, keys] = [part(deleted.hashes), part(deleted.keys)]
+      this.emit({ kind: BlockKind.Tombstone, state, namespace, count: keys.length, hashes, keys, values })
+      this.#tombstones = end
       if (end < deleted.keys.length) return
     }
     this.#buried++
-    this.#cursor = 0
-  }
-  #flushKept(): void {
-    const kept = this.#kept
-    this.#kept = undefined
-    if (kept !== undefined) this.#put(kept)
+    this.#tombstones = 0
   }
   #put(rows: Rows): void {
     const { state, namespace } = this.position
-    if (rows.count > 0) this.emit({ kind: BlockKind.Put, state, namespace, ...rows.columns() })
+    const { count, hashes, keys, values } = rows
+    rows.count = 0
+    if (count > 0) this.emit({ kind: BlockKind.Put, state, namespace, count, hashes, keys, values })
   }
 }

@@ -5,6 +5,7 @@
  * older epoch first hands its value to the walk, if that has not come by yet.
  */
 
+import { Bitmap } from './bitmap.js'
 import { IntList } from './int-list.js'
 import type { MemoryBudget } from './keyed-state-backend.js'
 import type { Rows } from './rows.js'
@@ -29,10 +30,10 @@ export interface Tombstones {
   readonly values: unknown[] | undefined
 }
 
-/** The changes of an epoch: indices of entries touched first in it (some may be free or reused by now), and what was deleted. */
+/** The changes of an epoch: indices of entries touched in it (some may be free or reused by now), and what was deleted. */
 export interface EpochChanges {
   readonly epoch: number
-  readonly touched: IntList
+  readonly touched: Bitmap
   readonly deleted: Tombstones | undefined
 }
 
@@ -50,7 +51,7 @@ export abstract class VersionedTable {
   /** The key's hash, by index. */
   protected hashes = new Int32Array(8)
   protected readonly free = new IntList()
-  #touched = new IntList()
+  #touched = new Bitmap()
   #deleted: Tombstones | undefined
   #older: readonly EpochChanges[] = []
 
@@ -76,23 +77,27 @@ export abstract class VersionedTable {
     }
   }
   /**
-   * Those of the listed entries that were last touched in this epoch. Others were touched again, and then they are in a later list, or
-   * were kept; or they are free, or reused.
+   * Those at or above `from` that were last touched in the epoch of these changes, as many as there is room for; returns where to go on.
+   * Others were touched again, and then they are in a later list, or were kept; or they are free, or reused.
    */
-  readListed(rows: Rows, list: IntList, from: number, to: number, epoch: number): void {
-    for (let i = from; i < to; i++) {
-      const index = list.at(i)
-      if (this.epochAt(index) === epoch) rows.add(this.hashes[index]!, this.keyAt(index), this.valueAt(index))
-    }
+  readTouched(rows: Rows, { touched, epoch }: EpochChanges, from: number): number {
+    const { words } = touched
+    let at = from >>> 5
+    for (; at < words.length && rows.room >= 32; at++)
+      for (let word = words[at]!; word !== 0; word &= word - 1) {
+        const index = 32 * at + 31 - Math.clz32(word & -word)
+        if (this.epochAt(index) === epoch) rows.add(this.hashes[index]!, this.keyAt(index), this.valueAt(index))
+      }
+    return 32 * at
   }
   hashAt(index: number): number {
     return this.hashes[index]!
   }
   /** Ends the epoch. Its changes, and those of earlier epochs above `since`, are what a delta since then holds. */
   endEpoch(since: number): readonly EpochChanges[] {
-    if (this.#touched.length > 0 || this.#deleted !== undefined) {
+    if (this.#touched.count > 0 || this.#deleted !== undefined) {
       this.#older = [...this.#older, { epoch: this.epoch, touched: this.#touched, deleted: this.#deleted }]
-      this.#touched = new IntList()
+      this.#touched = new Bitmap()
       this.#deleted = undefined
     }
     this.epoch = this.versions.epoch
@@ -104,20 +109,20 @@ export abstract class VersionedTable {
   }
   forgetAllChanges(): void {
     this.#older = []
-    this.#touched = new IntList()
+    this.#touched = new Bitmap()
     this.#deleted = undefined
   }
-  /** Changes listed, in all epochs; an entry may be listed in several. */
+  /** What all listed changes cost to hold and to read: an entry may be listed in several epochs. */
   get changeCount(): number {
-    let sum = this.#touched.length + (this.#deleted?.keys.length ?? 0)
-    for (const { touched, deleted } of this.#older) sum += touched.length + (deleted?.keys.length ?? 0)
+    let sum = costOf(this.#touched, this.#deleted)
+    for (const { touched, deleted } of this.#older) sum += costOf(touched, deleted)
     return sum
   }
 
   /** Before an entry of an older epoch changes the first time in this one. */
   protected touched(index: number, epoch: number): void {
     if (this.walk !== undefined) this.walk.keep(index, epoch)
-    if (this.versions.tracking) this.#touched.push(index)
+    if (this.versions.tracking) this.#touched.add(index)
   }
   /** An index for a new entry, which the caller fills. */
   protected allocate(hash: number): number {
@@ -129,7 +134,7 @@ export abstract class VersionedTable {
     }
     this.hashes[index] = hash
     this.count++
-    if (this.versions.tracking) this.#touched.push(index)
+    if (this.versions.tracking) this.#touched.add(index)
     return index
   }
   /** Before an entry is removed: the walk gets its value, later snapshots a tombstone, unless none has seen it. */
@@ -155,4 +160,8 @@ export abstract class VersionedTable {
     grown.set(this.hashes)
     this.hashes = grown
   }
+}
+
+function costOf(touched: Bitmap, deleted: Tombstones | undefined): number {
+  return touched.count + touched.words.length + (deleted?.keys.length ?? 0)
 }

@@ -1,5 +1,13 @@
 import test from 'ava'
-import { decodeColumn, encodeColumn } from '#taskmanager/state/columns.js'
+import { ValueWriter } from '#core/serialization/value-codec.js'
+import { ByteSink } from '#taskmanager/state/byte-sink.js'
+import { decodeColumn, writeColumn } from '#taskmanager/state/columns.js'
+
+function encodeColumn(items: readonly unknown[]): Buffer {
+  const out = new ByteSink(1)
+  writeColumn(out, [...items, 'not part of it'], items.length)
+  return out.copy(0, out.length)
+}
 
 const columns: Readonly<Record<string, readonly unknown[]>> = {
   empty: [],
@@ -24,6 +32,11 @@ const columns: Readonly<Record<string, readonly unknown[]>> = {
   'a field named __proto__': [JSON.parse('{"__proto__": 1}')],
   'no prototype': [Object.assign(Object.create(null), { a: 1 })],
   nested: [{ a: { b: 1 } }, { a: { b: 2 } }],
+  'nested deeper than columns go': [{ a: { b: { c: { d: { e: 1 } } } } }],
+  'fields of several types': [
+    { a: 1, b: null, c: 'x', '2': true },
+    { a: 'ž', b: { n: 1 }, c: 'ž', '2': undefined },
+  ],
   maps: [new Map([['a', { n: 1 }]]), new Map()],
   tuples: [
     ['a', 1],
@@ -38,3 +51,21 @@ for (const [name, items] of Object.entries(columns))
     for (const [i, item] of items.entries())
       if (typeof item === 'object' && item !== null) t.deepEqual(Object.keys(decoded[i] as object), Object.keys(item))
   })
+
+test('rows written one by one, as before there were columns of them, can be read', (t) => {
+  const items = [
+    { n: 1, sum: 2.5 },
+    { n: 2, sum: 3 },
+  ]
+  const writer = new ValueWriter()
+  for (const item of items) writer.write(item)
+  t.deepEqual(decodeColumn(Buffer.concat([Buffer.of(4), writer.toBytes()]), 2), items)
+})
+
+test('what can not be written is named from its object on, and nothing is appended', (t) => {
+  const out = new ByteSink()
+  out.appendByte(1)
+  const error = t.throws(() => writeColumn(out, [{ a: { f() {} } }], 1), { code: 'RECORD_NOT_SERIALIZABLE' })
+  t.regex(error!.message, /a\.f/)
+  t.is(out.length, 1)
+})

@@ -3,6 +3,7 @@ import { FlottError } from '#core/errors.js'
 import type { Key } from '#core/functions/functions.js'
 import { keyHash } from '#core/serialization/key-hash.js'
 import { listState, mapState, valueState } from '#core/state/state.js'
+import { decodeBlock, decodeChunk } from '#taskmanager/state/chunk-format.js'
 import { createKeyedStateBackend } from '#taskmanager/state/heap-keyed-state-backend.js'
 import type { KeyedStateBackend } from '#taskmanager/state/keyed-state-backend.js'
 import { backendOptions, MemoryChunks, restoredBackend, settle, subtaskState, TurnClock } from './keyed-backend-under-test.js'
@@ -165,6 +166,45 @@ test('a delta holds what was touched since the checkpoint that was told complete
   })
   t.deepEqual(values, [7, 70, 0])
 })
+
+for (const before of ['base', 'delta'] as const)
+  test(`an entry is once in a ${before}, as it was at the barrier, whether it changes before or after the walk has come to it`, async (t) => {
+    const { backend, clock, chunks, at } = backendWith()
+    const state = backend.state(row)
+    const key = (i: number) => `key ${i}`
+    const tagAll = (from: number, to: number, tag: string) => {
+      for (let i = from; i < to; i++) {
+        at(key(i))
+        state.edit().tags.push(tag)
+      }
+    }
+    tagAll(0, 10_000, 'a')
+    if (before === 'delta') {
+      await completed(backend, clock, 1)
+      tagAll(0, 10_000, 'b')
+      void backend.snapshot(2)
+      clock.turn()
+      backend.notifyCheckpointAborted(2)
+      tagAll(5_000, 7_000, 'c') // In two lists, of which only the later one counts.
+    }
+    const { done } = backend.snapshot(3)
+    clock.turn()
+    for (let i = 0; i < 10_000; i += 100) tagAll(i, i + 1, 'later')
+    await settle(clock)
+    const { chunks: refs } = await done
+    const puts: unknown[] = []
+    for (const { blob } of refs.filter((ref) => ref.blob.startsWith('chunk/job/3/')))
+      for (const block of decodeChunk(chunks.blobs.get(blob)!).blocks) puts.push(...decodeBlock(block).keys)
+    t.is(puts.length, 10_000)
+    t.is(new Set(puts).size, 10_000)
+    const tags = (i: number) => (before === 'base' ? ['a'] : i >= 5_000 && i < 7_000 ? ['a', 'b', 'c'] : ['a', 'b'])
+    const other = await restoredBackend(chunks, refs)
+    const wrong = Array.from({ length: 10_000 }, (_, i) => i).filter((i) => {
+      other.setCurrentKey(key(i), keyHash(key(i)))
+      return other.state(row).value.tags.join() !== tags(i).join()
+    })
+    t.deepEqual(wrong, [])
+  })
 
 test('a new base is taken when the deltas outweigh the old one', async (t) => {
   const { backend, clock, at } = backendWith()

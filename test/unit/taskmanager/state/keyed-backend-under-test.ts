@@ -8,11 +8,13 @@ import type { ChunkStore, KeyedStateBackendOptions } from '#taskmanager/state/ke
 export class TurnClock implements Clock {
   readonly #deferred: (() => void)[] = []
   time = 0
+  #looks = 0
   now(): number {
     return this.time
   }
+  /** A millisecond more at each look, so that a walk has some steps a turn, not all. */
   monotonicMs(): number {
-    return this.time
+    return this.time + ++this.#looks
   }
   setTimer(): never {
     throw new Error('no timers here')
