@@ -63,7 +63,9 @@ export class Nemesis {
     const until = performance.now() + withinMs
     while (performance.now() < until) {
       const address = await this.hurt.leaderAddress()
-      const found = this.hurt.jobManagers.find(({ isRunning, daemon }) => isRunning && address !== undefined && daemon.restUrl === address)
+      const found = this.hurt.jobManagers.find(
+        ({ isRunning, daemon }) => isRunning && address !== undefined && daemon.restUrlIfReady === address,
+      )
       if (found) return found
       await pause(100)
     }

@@ -58,10 +58,14 @@ export class Daemon {
   }
   /** REST address of a JobManager. */
   get restUrl(): string {
-    if (this.#readyText === '' && existsSync(this.#readyFile)) this.#readyText = readFileSync(this.#readyFile, 'utf8').trim()
-    const url = /https?:\/\/\S+/.exec(this.#readyText)?.[0]
+    const url = this.restUrlIfReady
     if (!url) throw new Error(`${this.name} said '${this.#readyText}', which has no REST address`)
     return url
+  }
+  /** Undefined when it has none, or not yet said it. */
+  get restUrlIfReady(): string | undefined {
+    if (this.#readyText === '' && existsSync(this.#readyFile)) this.#readyText = readFileSync(this.#readyFile, 'utf8').trim()
+    return /https?:\/\/\S+/.exec(this.#readyText)?.[0]
   }
   get #readyFile(): string {
     return join(this.directory, `${this.name}.ready`)
