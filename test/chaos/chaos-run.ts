@@ -35,15 +35,16 @@ export interface ChaosOptions {
 }
 
 export async function runChaos(options: ChaosOptions): Promise<Report> {
-  const { seed, network, directory, jobManagers, taskManagers, tell } = options
+  const { seed, network, directory, jobManagers, taskManagers } = options
   const supervised = seed % 2 === 0
   const hurt = await HurtCluster.start({ network, directory, jobManagers, taskManagers, slots: taskManagers < 3 ? 4 : 3, supervised })
+  let well = false
   try {
-    return await new ChaosRun(options, hurt).run()
-  } catch (error) {
-    tell(hurt.cluster.logs())
-    throw error
+    const report = await new ChaosRun(options, hurt).run()
+    well = report.violations.length === 0
+    return report
   } finally {
+    if (!well) hurt.saveLogs(join(directory, 'logs'))
     await hurt.stop()
   }
 }
@@ -80,6 +81,8 @@ class ChaosRun {
     const nemesis = new Nemesis(hurt, options.network)
     const until = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1_000
     let steps = 0
+    /** Of the main job, when all was well before the step. */
+    let restartsBefore = await this.#restarts()
     for (const step of plan(options.seed)) {
       if (performance.now() > until || steps++ >= (options.steps ?? Number.POSITIVE_INFINITY)) break
       if (options.signal.aborted || this.#report.violations.length > 0) break
@@ -90,7 +93,15 @@ class ChaosRun {
       const ok = !step.settles || (await this.#recovered(await this.#lastCheckpoint()))
       const recoveryMs = step.settles && ok ? Math.round(performance.now() - healed) : undefined
       if (step.settles) await this.#checkAll()
-      const line = this.#report.step({ injected, recoveryMs, gaps: this.#gaps.read(wallNow()).filter(({ from, ms }) => from + ms > began) })
+      const restartsNow = step.settles && ok ? await this.#restarts() : undefined
+      const restarts = restartsBefore === undefined || restartsNow === undefined ? undefined : restartsNow - restartsBefore
+      restartsBefore = restartsNow
+      const line = this.#report.step({
+        injected,
+        recoveryMs,
+        restarts,
+        gaps: this.#gaps.read(wallNow()).filter(({ from, ms }) => from + ms > began),
+      })
       this.#tell(line)
       if (ok) await pause(step.pauseMs)
     }
@@ -109,6 +120,9 @@ class ChaosRun {
 
   async #ask<T>(path: string): Promise<T | undefined> {
     return this.hurt.cluster.rest<T>(path, { withinMs: 1 }).catch(() => undefined)
+  }
+  async #restarts(): Promise<number | undefined> {
+    return (await this.#ask<JobDetailsResponse>(`/jobs/${this.#jobId}`))?.restarts
   }
   /** Of the main job, completed. */
   async #lastCheckpoint(): Promise<number> {

@@ -1,5 +1,5 @@
 /** The cluster under test: ZooKeeper, JobManagers and TaskManagers, each on a host of its own, with what a fault needs to get at them. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
 import { pause } from '../support/faults.js'
@@ -166,6 +166,12 @@ export class HurtCluster {
         await pause(RESPAWN_AFTER_MS)
       }
     })()
+  }
+
+  /** All that the daemons said, for the directory is going to be removed. */
+  saveLogs(directory: string): void {
+    mkdirSync(directory, { recursive: true })
+    for (const { name, daemon } of this.daemons) writeFileSync(join(directory, `${name}.log`), daemon.log)
   }
 
   async stop(): Promise<void> {

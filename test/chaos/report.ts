@@ -7,6 +7,8 @@ interface StepResult {
   readonly injected: readonly Injected[]
   /** From the end of the last fault; undefined: not waited for. */
   readonly recoveryMs: number | undefined
+  /** Of the main job; undefined: not all was well before or after. */
+  readonly restarts: number | undefined
   readonly gaps: readonly Gap[]
 }
 
@@ -26,11 +28,11 @@ export class Report {
   /** A line about it. */
   step(result: StepResult): string {
     this.#steps.push(result)
-    const { injected, recoveryMs, gaps } = result
+    const { injected, recoveryMs, restarts, gaps } = result
     const done = injected.map(({ fault, victim, leftOut }) =>
       leftOut === undefined ? `${fault}: ${victim}` : `${fault} left out: ${leftOut}`,
     )
-    return `  ${done.join(', ')}; largest gap ${largest(gaps)} ms${recoveryMs === undefined ? '' : `; all well after ${recoveryMs} ms`}`
+    return `  ${done.join(', ')}; largest gap ${largest(gaps)} ms${recoveryMs === undefined ? '' : `; all well after ${recoveryMs} ms`}${restarts ? `; restarts: ${restarts}` : ''}`
   }
 
   json(): object {
@@ -48,7 +50,8 @@ export class Report {
       recoveries_ms: quantiles(this.#steps.flatMap(({ recoveryMs }) => (recoveryMs === undefined ? [] : [recoveryMs]))),
       /** The largest of each step. */
       gaps_ms: quantiles(this.#steps.map(({ gaps }) => largest(gaps))),
-      gaps_ms_by_kind: this.#gapsByKind(),
+      gaps_ms_by_kind: this.#byKind((steps) => quantiles(steps.map(({ gaps }) => largest(gaps)))),
+      restarts_by_kind: this.#byKind((steps) => steps.reduce((sum, { restarts }) => sum + (restarts ?? 0), 0)),
       records: this.records,
       restarts: this.restarts,
       control: this.control,
@@ -56,14 +59,10 @@ export class Report {
     }
   }
   /** Of steps with one fault, for then one knows what it was. */
-  #gapsByKind(): Record<string, object> {
+  #byKind<T>(summary: (steps: readonly StepResult[]) => T): Record<string, T> {
     const alone = this.#steps.filter(({ injected }) => injected.length === 1 && injected[0]!.leftOut === undefined)
-    const kinds = new Set(alone.map(({ injected }) => injected[0]!.fault))
-    return Object.fromEntries(
-      [...kinds]
-        .sort()
-        .map((kind) => [kind, quantiles(alone.filter(({ injected }) => injected[0]!.fault === kind).map(({ gaps }) => largest(gaps)))]),
-    )
+    const kinds = [...new Set(alone.map(({ injected }) => injected[0]!.fault))].sort()
+    return Object.fromEntries(kinds.map((kind) => [kind, summary(alone.filter(({ injected }) => injected[0]!.fault === kind))]))
   }
 }
 
