@@ -86,6 +86,8 @@ class ChaosRun {
     for (const step of plan(options.seed)) {
       if (performance.now() > until || steps++ >= (options.steps ?? Number.POSITIVE_INFINITY)) break
       if (options.signal.aborted || this.#report.violations.length > 0) break
+      // Whoever leads then has everything, and says so truly.
+      if (step.faults.some(({ harm }) => harm === 'data-wiped') && !(await this.#recovered(await this.#lastCheckpoint()))) continue
       const began = wallNow()
       this.#tell(`${step.faults.map((fault) => `${nameOf(fault)} for ${fault.lengthMs} ms`).join(', ')}${step.settles ? '' : ', no rest'}`)
       const injected = await nemesis.inject(step)
