@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type Clock, every, type Timer } from '#core/clock.js'
-import { FlottError, isFlottError, serializeError } from '#core/errors.js'
+import { FlottError, isFlottError, isStorageTrouble, isTransient, serializeError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import type {
@@ -68,7 +68,7 @@ export class Dispatcher implements DispatcherGateway {
     this.#completed = new CompletedJobs(options.completed)
   }
 
-  /** Takes over all jobs of the reign before. Fails only when the facts can not be read. */
+  /** Takes over all jobs of the reign before. Fails only when facts or blobs can not be read now, and the next try may. */
   async recover(): Promise<void> {
     const { reign, clock } = this.options
     const { facts } = reign
@@ -243,14 +243,16 @@ export class Dispatcher implements DispatcherGateway {
     this.#expire()
   }
 
-  /** All that the fact names, and that this job can not go on without, is on disk. */
+  /** All that the fact names, and that this job can not go on without, is on disk; a blob that is not is fetched from another disk. */
   async #checkBlobs({ artifact, deployment, checkpoints }: JobFact): Promise<void> {
+    const { blobs } = this.options
     for (const name of [artifact, deployment, checkpoints.at(-1)?.manifest])
-      if (name !== undefined && !(await this.options.blobs.info(name))) throw new FlottError('BLOB_NOT_FOUND', `${name} is missing`)
+      if (name !== undefined && !(await blobs.info(name))) await blobs.get(name)
   }
   async #failUnrecoverable({ value: fact, version }: Versioned<JobFact>, cause: unknown): Promise<void> {
     const { clock, blobs, reign, logger } = this.options
-    if (reign.signal.aborted) throw cause
+    // What may pass ends no job: it ends this reign, and the next one, maybe on another disk, tries again.
+    if (reign.signal.aborted || isTransient(cause) || isStorageTrouble(cause)) throw cause
     logger.error('a job can not be started', { jobId: fact.jobId, cause })
     const terminal = { status: 'FAILED' as const, endTime: clock.now() }
     const failure = serializeError(new FlottError('JOB_FAILED', `the job can not be started: ${(cause as Error).message}`, { cause }))

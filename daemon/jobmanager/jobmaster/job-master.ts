@@ -4,7 +4,7 @@
  */
 import { type Clock, sleep, type Timer } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
-import { deserializeError, FlottError, isFlottError, type SerializedError } from '#core/errors.js'
+import { deserializeError, FlottError, isFlottError, isTransient, type SerializedError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import type { JobDetails, JobOverview } from '#protocol/gateways/dispatcher-gateway.js'
@@ -132,7 +132,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
 
   // ---- What the dispatcher calls.
 
-  /** Connects to the ResourceManager and begins, or goes on where the reign before ended. */
+  /** Connects to the ResourceManager and begins, or goes on where the reign before ended. Fails when that can not be read now. */
   async start(): Promise<void> {
     const record = await this.#recordedDeployment()
     const history = await loadHistory(this.blobs, this.fact)
@@ -141,7 +141,10 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     if (record)
       await this.#checkpoints.newest().then(
         (found) => (newest = found),
-        (cause: Error) => (unreadable = cause),
+        (cause: Error) => {
+          if (isTransient(cause)) throw cause
+          unreadable = cause
+        },
       )
     this.run(() => {
       this.#disconnect = this.options.slots.connectJobMaster(this.jobGraph.jobId, this)

@@ -94,6 +94,30 @@ test('a job whose blob is gone fails by itself, and says which; the others go on
   t.is((await plane.dispatcher.describeJob({ jobId: second.jobId })).status, 'RUNNING')
 })
 
+for (const kind of ['graph', 'deployment'])
+  test(`a disk that does not read a ${kind} ends the reign, and no job: the next leader takes it over`, async (t) => {
+    const plane = new ControlPlane()
+    await plane.lead()
+    const tm = await plane.taskManager('tm', 2)
+    await plane.dispatcher.submitJob({ jobGraph: job() })
+    await plane.clock.advance(100)
+    const running = tm.running()
+    await plane.crashLeader()
+    const get = plane.blobs.get.bind(plane.blobs)
+    plane.blobs.get = async (name) => {
+      if (name.startsWith(`${kind}/`)) throw new FlottError('STORAGE_FAILED', `read of ${name}`)
+      return get(name)
+    }
+    await t.throwsAsync(plane.lead(), { code: 'STORAGE_FAILED' })
+    t.is(plane.facts.jobs.get(jobId)!.value.terminal, undefined)
+    plane.blobs.get = get
+    await plane.lead()
+    await plane.connect(tm)
+    await plane.clock.advance(100)
+    t.is(await plane.status(jobId), 'RUNNING')
+    t.deepEqual(tm.running(), running)
+  })
+
 test('an ended job is described by the next leader, too, and kept within bounds', async (t) => {
   const plane = new ControlPlane()
   await plane.lead()
