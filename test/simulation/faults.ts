@@ -35,6 +35,10 @@ function onClient(act: (cluster: SimulatedCluster, client: string) => End): Faul
     return client === undefined ? undefined : { what: client, end: act(cluster, client) }
   }
 }
+/** Seldom enough that a part of what is tried succeeds, or always. */
+function failureRate({ random }: SimulatedCluster): number {
+  return random.next() < 0.7 ? 0.05 + random.next() / 4 : 1
+}
 function crashAll(names: (cluster: SimulatedCluster) => readonly string[]): Fault['begin'] {
   return (cluster) => {
     const supervised = cluster.random.next() < 0.5
@@ -153,8 +157,17 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     lastsMs: [200, 5_000],
     begin: onVictim('jobmanager', (cluster, name) => {
       const disk = cluster.disks.get(name)!
-      disk.failing = true
-      return () => Object.assign(disk, { failing: false })
+      disk.full = true
+      return () => disk.mend()
+    }),
+  },
+  'disk fails': {
+    weight: 1,
+    lastsMs: [100, 4_000],
+    begin: onVictim('jobmanager', (cluster, name) => {
+      const disk = cluster.disks.get(name)!
+      disk.failureRate = failureRate(cluster)
+      return () => disk.mend()
     }),
   },
   'disk is lost': {
@@ -169,9 +182,49 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return { what: name, end: () => cluster.startProcess(name) }
     },
   },
+  'disks fail at a takeover': {
+    weight: 2,
+    lastsMs: [200, 6_000],
+    begin(cluster) {
+      const { leader } = cluster
+      if (leader === undefined) return undefined
+      const disks = [...cluster.disks.values()].filter(() => cluster.random.next() < 0.7)
+      for (const disk of disks) disk.failureRate = failureRate(cluster)
+      cluster.crash(leader)
+      return {
+        what: leader,
+        end: () => {
+          for (const disk of disks) disk.mend()
+          cluster.startProcess(leader)
+        },
+      }
+    },
+  },
+  'JobManagers crash under a restore': {
+    weight: 3,
+    lastsMs: [2_000, 25_000],
+    begin(cluster) {
+      const all = cluster.random.next() < 0.6
+      const crashed: string[] = []
+      cluster.trouble.armed = true // So that there is something to restore.
+      cluster.whenRestoring(() => {
+        for (const name of all ? cluster.names.filter((n) => n.startsWith('jm')) : [cluster.leader ?? 'jm-1']) {
+          crashed.push(name)
+          cluster.crash(name, cluster.random.next() < 0.5)
+        }
+      })
+      return {
+        what: all ? 'all' : 'the leader',
+        end: () => {
+          cluster.whenRestoring(() => {})
+          for (const name of crashed) cluster.startProcess(name)
+        },
+      }
+    },
+  },
   'all JobManagers crash': {
     weight: 1,
-    lastsMs: [0, 5_000],
+    lastsMs: [0, 12_000],
     begin: crashAll((cluster) => cluster.names.filter((n) => n.startsWith('jm'))),
   },
   'all processes crash': { weight: 1, lastsMs: [0, 5_000], begin: crashAll((cluster) => cluster.names) },

@@ -45,6 +45,7 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
       post: (message, transfer = []) => {
         const copy = structuredClone(message, { transfer: [...transfer] })
         slot.posts(copy)
+        if (copy.kind === 'get-chunk') world.chunkWanted()
         clock.defer(() => exited || handlers.onMessage(copy))
         if (world.broken.has('commit-before-completion') && copy.kind === 'checkpoint-acknowledged')
           post({ kind: 'checkpoint-complete', attemptIds: [copy.attemptId], checkpointId: copy.checkpointId })

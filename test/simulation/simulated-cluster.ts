@@ -53,6 +53,7 @@ export class SimulatedCluster {
   readonly weather: Weather = { ...FAIR }
   /** Of the user code of all jobs. */
   readonly trouble: Trouble = { armed: false }
+  #onRestore = () => {}
   readonly #world: World
   readonly #processes = new Map<string, SimulatedProcess>()
   readonly #programs = new Map<string, () => unknown>()
@@ -83,6 +84,7 @@ export class SimulatedCluster {
       broken: new Set(options.broken),
       invariants: this.invariants,
       note: (process, text, fields) => this.note(process, text, fields),
+      chunkWanted: () => this.#restoring(),
     }
   }
 
@@ -150,6 +152,16 @@ export class SimulatedCluster {
       .catch(() => {})
     await this.clock.advance(0)
     return details
+  }
+
+  /** Calls back once, when a task next asks for a chunk of its snapshot. */
+  whenRestoring(act: () => void): void {
+    this.#onRestore = act
+  }
+  #restoring(): void {
+    const act = this.#onRestore
+    this.#onRestore = () => {}
+    this.clock.defer(act)
   }
 
   /** The process is gone at once. `supervised`: its supervisor ends its ZooKeeper session. */

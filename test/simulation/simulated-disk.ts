@@ -12,8 +12,10 @@ type Content = MemoryLevel<Buffer, Buffer>
  */
 export class SimulatedDisk {
   #content: Content | undefined
-  /** Full: every write fails. */
-  failing = false
+  /** Every write fails. */
+  full = false
+  /** Chance that a read or a write fails; such a write may have been done all the same. */
+  failureRate = 0
   /** How long a write takes, in milliseconds. */
   writeMs: readonly [number, number] = [0, 2]
 
@@ -36,12 +38,15 @@ export class SimulatedDisk {
       status: 'open',
       open: async () => {},
       close: async () => {},
-      get: (key) => content.get(key),
+      get: async (key) => {
+        this.#checkReadable()
+        return content.get(key)
+      },
       put: (key, value, options) => write(() => content.put(key, value, options)),
       batch: (operations: LevelOperation[], options) => write(() => content.batch(operations, options)),
       clear: (range) => write(() => content.clear(range)),
-      iterator: (range) => content.iterator(range),
-      keys: (range) => content.keys(range),
+      iterator: (range) => this.#readable(content.iterator(range)),
+      keys: (range) => this.#readable(content.keys(range)),
     }
   }
   async #write<T>(clock: Clock, apply: () => Promise<T>): Promise<T> {
@@ -49,10 +54,31 @@ export class SimulatedDisk {
     const pause = () => new Promise<void>((resolve) => void clock.setTimer(between(this.random, from, to + 1), resolve))
     const late = this.random.next() < 0.5
     if (late) await pause()
-    if (this.failing) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    if (this.full) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    const failing = this.#fails
+    if (failing && this.random.next() < 0.5) throw inputOutputError()
     const result = await apply()
+    if (failing) throw inputOutputError()
     if (!late) await pause()
     return result
+  }
+
+  get #fails(): boolean {
+    return this.failureRate > 0 && this.random.next() < this.failureRate
+  }
+  #checkReadable(): void {
+    if (this.#fails) throw inputOutputError()
+  }
+  /** As good as new. */
+  mend(): void {
+    Object.assign(this, { full: false, failureRate: 0 })
+  }
+  async *#readable<T>(entries: AsyncIterable<T>): AsyncIterable<T> {
+    this.#checkReadable()
+    for await (const entry of entries) {
+      yield entry
+      this.#checkReadable()
+    }
   }
 
   /** Another disk takes its place. */
@@ -74,4 +100,8 @@ export class SimulatedDisk {
       blocks.push(decodeBlockValue(block).bytes)
     }
   }
+}
+
+function inputOutputError(): Error {
+  return Object.assign(new Error('input/output error'), { code: 'EIO' })
 }

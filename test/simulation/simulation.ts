@@ -25,6 +25,8 @@ export interface SimulationResult {
 
 /** On average; the jobs run as long as there are faults, more or less. */
 const MS_A_FAULT = 700
+/** No fault lasts longer. */
+const FAULT_MS_MAX = 30_000
 /** After the last fault has ended, all jobs end within this time. */
 const LIVENESS_MS = 120_000
 
@@ -95,7 +97,7 @@ class Simulation {
     for (const [i, kind] of kinds.entries()) {
       const parallelism = several ? 1 : 2
       const ratePerSecond = between(random, 10, 40)
-      const records = Math.round((ratePerSecond * between(random, 500, 1_500 + this.#steps * MS_A_FAULT)) / 1_000)
+      const records = Math.round((ratePerSecond * between(random, 800, 2_000 + this.#steps * MS_A_FAULT)) / 1_000)
       const workload: Workload = { name: `${kind} ${i + 1}`, records, ratePerSecond, parallelism }
       const jobId = (i + 1).toString(16).padStart(32, '0')
       const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants)
@@ -132,7 +134,8 @@ class Simulation {
       await this.#pass(between(random, 50, 2 * MS_A_FAULT))
       this.#beginFault(pickFault(this.#cluster))
     }
-    if (this.#ends.size > 0) await this.#pass(between(random, 0, 4_000))
+    // Now and then each lasts as long as it would by itself.
+    if (this.#ends.size > 0) await this.#pass(random.next() < 0.4 ? FAULT_MS_MAX : between(random, 0, 4_000), () => this.#ends.size === 0)
     for (const end of this.#ends) end()
     this.#cluster.note('faults', 'are over', { at: clock.monotonicMs() })
   }
@@ -151,14 +154,14 @@ class Simulation {
     this.#ends.add(end)
     clock.setTimer(between(random, fault.lastsMs[0], fault.lastsMs[1] + 1), end)
   }
-  async #pass(ms: number): Promise<void> {
+  async #pass(ms: number, enough = () => false): Promise<void> {
     const { clock, invariants } = this.#cluster
     const end = clock.monotonicMs() + ms
     let over = false
     clock.setTimer(ms, () => {
       over = true
     })
-    await clock.runUntil(() => over || this.#isDone || invariants.problems.length > 0, { withinMs: end - clock.monotonicMs() })
+    await clock.runUntil(() => over || enough() || this.#isDone || invariants.problems.length > 0, { withinMs: end - clock.monotonicMs() })
   }
 
   async #finish(): Promise<void> {

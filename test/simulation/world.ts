@@ -42,6 +42,8 @@ export interface World {
   readonly broken: ReadonlySet<BrokenRule>
   readonly invariants: Invariants
   note(process: string, text: string, fields?: object): void
+  /** A task that is restored asks for a chunk of its snapshot. */
+  chunkWanted(): void
 }
 
 /** A process as faults see it. */
