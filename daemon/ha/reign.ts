@@ -13,6 +13,8 @@ export class GrantedReign implements Reign {
     readonly epoch: Epoch,
     readonly facts: FactStore,
     private readonly publisher: (info: LeaderInfo) => Promise<void>,
+    /** Ends the reign when its time has run out. */
+    private readonly checkLease: () => void = () => {},
   ) {}
 
   get signal(): AbortSignal {
@@ -21,10 +23,14 @@ export class GrantedReign implements Reign {
   get suspended(): boolean {
     return this.#suspended
   }
+  holds(): boolean {
+    if (!this.signal.aborted) this.checkLease()
+    return !this.signal.aborted
+  }
 
   async whenConfirmed(): Promise<void> {
     while (this.#suspended && !this.signal.aborted) await new Promise<void>((resolve) => this.#waiting.add(resolve))
-    if (this.signal.aborted) throw this.signal.reason
+    if (!this.holds()) throw this.signal.reason
   }
 
   async publish(info: LeaderInfo): Promise<void> {

@@ -44,7 +44,7 @@ export class LeaderServices {
     const { endpoints, clock, random, settings, settingsOf, createCoordinators } = parts
     const logger = parts.logger.child({ epoch: `${reign.epoch.incarnation}:${reign.epoch.czxid}` })
     const { heartbeatIntervalMs, heartbeatTimeoutMs, completed } = settings
-    this.resourceManager = new ResourceManager({ clock, logger, epoch: reign.epoch, clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs })
+    this.resourceManager = new ResourceManager({ clock, logger, reign, clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs })
     const { resourceManager } = this
     this.dispatcher = new Dispatcher({
       reign,

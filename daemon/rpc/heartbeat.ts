@@ -29,6 +29,7 @@ export class HeartbeatMonitor<P> {
   readonly #watched = new Map<string, Watched<P>>()
   #timer: Timer | undefined
   #lastTickMs = 0
+  #wokeMs = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: HeartbeatOptions) {}
 
@@ -60,6 +61,15 @@ export class HeartbeatMonitor<P> {
     if (watched) watched.lastMs = this.options.clock.monotonicMs()
   }
 
+  /** This process slept until less than an interval ago: what its peers did meanwhile may not have been read yet. */
+  get justSlept(): boolean {
+    const now = this.options.clock.monotonicMs()
+    return this.#timer !== undefined && (this.#sleptUntil(now) || now - this.#wokeMs < this.options.intervalMs)
+  }
+  #sleptUntil(now: number): boolean {
+    return now - this.#lastTickMs >= 2 * this.options.intervalMs
+  }
+
   /** ms since the last sign of life; undefined where the id is not watched. */
   silentMs(id: string): number | undefined {
     const watched = this.#watched.get(id)
@@ -68,7 +78,8 @@ export class HeartbeatMonitor<P> {
 
   #tick(): void {
     const now = this.options.clock.monotonicMs()
-    const slept = now - this.#lastTickMs >= 2 * this.options.intervalMs
+    const slept = this.#sleptUntil(now)
+    if (slept) this.#wokeMs = now
     this.#lastTickMs = now
     for (const [id, watched] of [...this.#watched]) {
       if (slept) watched.lastMs = now

@@ -51,7 +51,7 @@ export class PeerConnection implements RpcConnection {
 
   gateway<G extends object>(gateway: Gateway<G>, options: { epoch(): Epoch; target?: string }): G {
     const { target, epoch } = options
-    const call = (method: string, policy: MethodPolicy) => (request: unknown) =>
+    const call = (method: string, policy: MethodPolicy) => async (request: unknown) =>
       this.#call({ gateway: gateway.name, ...(target === undefined ? {} : { target }), method, epoch: epoch(), request }, policy)
     return Object.fromEntries(Object.entries<MethodPolicy>(gateway.methods).map(([method, policy]) => [method, call(method, policy)])) as G
   }

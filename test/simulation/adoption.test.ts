@@ -76,6 +76,31 @@ test('FINISHED tasks beside running ones are adopted through two leaders: no att
   }
 })
 
+for (const [how, pausedMs] of [
+  ['for less than its session lives', [2_550, 2_950]], // Its TaskManagers have given it up by then.
+  ['past its session, and nobody else was there to lead', [3_050, 12_000]],
+] as const)
+  test(`the leader is stopped ${how}: it condemns nobody when it continues`, async (t) => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const { cluster, output, details, end } = await submitted(seed, 'shortAndLong')
+      await cluster.clock.advance(between(cluster.random, 800, 1_500))
+      const before = await details()
+      const leader = cluster.leader!
+      const other = cluster.names.find((name) => name.startsWith('jm') && name !== leader)!
+      cluster.crash(other)
+      cluster.pause(leader)
+      await cluster.clock.advance(between(cluster.random, pausedMs[0], pausedMs[1]))
+      cluster.continue(leader)
+      await cluster.clock.advance(2_000)
+      t.deepEqual(attempts(await details()), attempts(before), `seed ${seed}`)
+      cluster.startProcess(other)
+      await end()
+      t.is((await details()).restarts, 0, `seed ${seed}`)
+      t.deepEqual(output.missing, [], `seed ${seed}`)
+      t.deepEqual(cluster.invariants.problems, [], `seed ${seed}`)
+    }
+  })
+
 test('splits that readers ask for one by one are given once, through one leader after the other', async (t) => {
   for (let seed = 1; seed <= 8; seed++) {
     const { cluster, output, details, end } = await submitted(seed, 'pulled')

@@ -53,6 +53,7 @@ function reignOver(reign: Reign, facts: FactStore): Reign {
     get suspended() {
       return reign.suspended
     },
+    holds: () => reign.holds(),
     whenConfirmed: () => reign.whenConfirmed(),
     publish: (info) => reign.publish(info),
   }

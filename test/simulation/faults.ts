@@ -6,6 +6,8 @@ type End = () => unknown
 interface Fault {
   /** How often, compared with the others. */
   readonly weight: number
+  /** It may cost a task its life, whoever the victim is: not where tasks are to be spared. */
+  readonly harmsTasks?: true
   /** How long it lasts, in milliseconds. */
   readonly lastsMs: readonly [number, number]
   /** undefined where it can not happen now. */
@@ -13,8 +15,12 @@ interface Fault {
 }
 const NOTHING: End = () => {}
 
+const mayFail = (cluster: SimulatedCluster) => (name: string) => !cluster.options.sparesTasks || name.startsWith('jm')
 const alive = (cluster: SimulatedCluster, kind?: 'jobmanager' | 'taskmanager') =>
-  cluster.processes.filter((process) => !process.clock.paused && (kind === undefined || process.kind === kind)).map(({ name }) => name)
+  cluster.processes
+    .filter((process) => !process.clock.paused && (kind === undefined || process.kind === kind))
+    .map(({ name }) => name)
+    .filter(mayFail(cluster))
 
 /** The leader more often than its share. */
 function victim(cluster: SimulatedCluster, kind?: 'jobmanager' | 'taskmanager'): string | undefined {
@@ -109,7 +115,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     weight: 4,
     lastsMs: [100, 9_000],
     begin(cluster) {
-      const addresses = cluster.processes.map(({ address }) => address)
+      const addresses = cluster.processes.map(({ address }) => address).filter(mayFail(cluster))
       const one = cluster.pick(addresses)
       const other = cluster.pick(addresses.filter((address) => address !== one))
       if (one === undefined || other === undefined) return undefined
@@ -121,6 +127,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'user code throws': {
     weight: 2,
+    harmsTasks: true,
     lastsMs: [0, 0],
     begin(cluster) {
       cluster.trouble.armed = true
@@ -129,6 +136,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'messages are lost': {
     weight: 2,
+    harmsTasks: true,
     lastsMs: [500, 5_000],
     begin(cluster) {
       Object.assign(cluster.weather, { dropRate: 0.003 })
@@ -202,6 +210,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'JobManagers crash under a restore': {
     weight: 3,
+    harmsTasks: true,
     lastsMs: [2_000, 25_000],
     begin(cluster) {
       const all = cluster.random.next() < 0.6
@@ -227,12 +236,12 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     lastsMs: [0, 12_000],
     begin: crashAll((cluster) => cluster.names.filter((n) => n.startsWith('jm'))),
   },
-  'all processes crash': { weight: 1, lastsMs: [0, 5_000], begin: crashAll((cluster) => cluster.names) },
+  'all processes crash': { weight: 1, harmsTasks: true, lastsMs: [0, 5_000], begin: crashAll((cluster) => cluster.names) },
 }
 
 /** By its weight. */
 export function pickFault(cluster: SimulatedCluster): string {
-  const entries = Object.entries(FAULTS)
+  const entries = Object.entries(FAULTS).filter(([, { harmsTasks }]) => !(harmsTasks && cluster.options.sparesTasks))
   let left = cluster.random.next() * entries.reduce((sum, [, { weight }]) => sum + weight, 0)
   for (const [name, { weight }] of entries) {
     left -= weight

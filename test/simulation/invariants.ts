@@ -30,6 +30,7 @@ export class Invariants {
   constructor(
     private readonly tree: SimulatedTree,
     private readonly paths: ClusterPaths,
+    private readonly expected: { readonly attemptsStay: boolean } = { attemptsStay: false },
   ) {
     tree.observer = (path) => this.#changed(path)
   }
@@ -141,6 +142,10 @@ export class Invariants {
     if (new Set(subtasks).size < subtasks.length) this.violated(`job ${jobId}: deployment ${name} has two attempts of a subtask`)
     const last = before.deployment === undefined ? undefined : this.#deployment(before.deployment)
     const known = new Set(last?.attempts.map(({ attemptId }) => attemptId))
+    if (this.expected.attemptsStay)
+      for (const { vertexId, subtaskIndex, attemptId } of last?.attempts ?? [])
+        if (!deployment.attempts.some((attempt) => attempt.attemptId === attemptId))
+          this.violated(`job ${jobId}: no task failed, but ${vertexId} ${subtaskIndex} is no longer ${attemptId}`)
     const begins = deployment.attempts.some(({ attemptId }) => !known.has(attemptId))
     const from = deployment.restoredCheckpoint?.id ?? 0
     if (begins && from !== newest) this.violated(`job ${jobId}: new attempts restore checkpoint ${from}, but ${newest} is complete`)

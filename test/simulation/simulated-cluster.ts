@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly timing?: Timing
   readonly settings?: Readonly<Record<string, string>>
   readonly broken?: readonly BrokenRule[]
+  /** Nothing fails but JobManagers, their disks and ZooKeeper: then no attempt of a task may ever be replaced. */
+  readonly sparesTasks?: boolean
 }
 
 /** What faults turn: it holds for all messages of the network. */
@@ -70,7 +72,7 @@ export class SimulatedCluster {
       drops: () => this.weather.dropRate > 0 && this.random.next() < this.weather.dropRate,
     })
     const paths = new ClusterPaths('simulated')
-    this.invariants = new Invariants(this.zookeeper.tree, paths)
+    this.invariants = new Invariants(this.zookeeper.tree, paths, { attemptsStay: options.sparesTasks ?? false })
     this.#world = {
       time: clock,
       random: this.random,

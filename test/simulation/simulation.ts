@@ -5,6 +5,7 @@ import { CommittedOutput } from './committed-output.js'
 import { FAULTS, pickFault } from './faults.js'
 import { SimulatedCluster } from './simulated-cluster.js'
 import { SHAPES, type Workload } from './workloads.js'
+import { TIMING } from './world.js'
 
 export interface SimulationOptions {
   readonly seed: number
@@ -53,15 +54,17 @@ class Simulation {
     const { seed, broken = [] } = options
     const jobManagers = seed % 3 === 0 ? 3 : 2
     const taskManagers = seed % 5 === 0 ? 3 : 2
+    const sparesTasks = seed % 4 === 3
     const settings = {
       'execution.checkpointing.interval': '300 ms',
       'execution.checkpointing.timeout': '8 s',
-      'restart-strategy.type': 'fixed-delay',
+      'restart-strategy.type': sparesTasks ? 'none' : 'fixed-delay',
       'restart-strategy.fixed-delay.attempts': '1000000',
       'restart-strategy.fixed-delay.delay': '200 ms',
     }
+    const timing = sparesTasks ? { ...TIMING, leaderlessTimeoutMs: 600_000 } : TIMING
     this.#steps = options.steps ?? 1 + (seed % 4)
-    this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach: 2, settings, broken })
+    this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach: 2, settings, broken, sparesTasks, timing })
   }
 
   async run(): Promise<SimulationResult> {

@@ -28,6 +28,9 @@ export class FakeReign implements Reign {
   get signal(): AbortSignal {
     return this.ending.signal
   }
+  holds(): boolean {
+    return !this.signal.aborted
+  }
   async whenConfirmed(): Promise<void> {
     while (this.suspended && !this.signal.aborted) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     if (this.signal.aborted) throw new FlottError('NOT_LEADER', 'the reign has ended')

@@ -9,6 +9,7 @@ import type { ZooKeeperSession } from './zookeeper.js'
 export class Lease {
   #next: Timer | undefined
   #deadline: Timer | undefined
+  #deadlineMs = Number.POSITIVE_INFINITY
   #ended = false
 
   constructor(
@@ -24,6 +25,11 @@ export class Lease {
     this.#readLater()
   }
 
+  /** The connection is back: what is left of the time may be less than the pause until the next read. */
+  renew(): void {
+    if (!this.#ended) void this.#read()
+  }
+
   stop(): void {
     this.#ended = true
     this.#next?.cancel()
@@ -32,8 +38,13 @@ export class Lease {
 
   #extend(sentAtMs: number): void {
     this.#deadline?.cancel()
-    const left = sentAtMs + this.session.timeoutMs - this.clock.monotonicMs()
+    this.#deadlineMs = sentAtMs + this.session.timeoutMs
+    const left = this.#deadlineMs - this.clock.monotonicMs()
     this.#deadline = this.clock.setTimer(Math.max(0, left), () => this.#end(this.on.expired))
+  }
+  /** Looks at the clock: after this process has slept, the timer may come behind much else. */
+  check(): void {
+    if (this.clock.monotonicMs() >= this.#deadlineMs) this.#end(this.on.expired)
   }
 
   #readLater(): void {

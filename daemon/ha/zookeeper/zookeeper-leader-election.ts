@@ -132,6 +132,7 @@ export class ZooKeeperLeaderElection implements LeaderElection {
         this.#current().reign?.suspend()
         break
       case 'resume':
+        this.#current().lease?.renew()
         this.#current().reign?.resume()
         break
       case 'revoke':
@@ -253,7 +254,12 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   async #grant(turn: Turn, epoch: Epoch): Promise<void> {
     const { number, session, facts } = turn
     const { clock, logger, paths } = this.options
-    const reign = new GrantedReign(epoch, facts, (info) => publish(session, paths.leader, info))
+    const reign = new GrantedReign(
+      epoch,
+      facts,
+      (info) => publish(session, paths.leader, info),
+      () => turn.lease?.check(),
+    )
     turn.reign = reign
     turn.lease = new Lease(session, turn.node!, clock, {
       expired: () => this.#report({ kind: 'lease-expired', turn: number }),

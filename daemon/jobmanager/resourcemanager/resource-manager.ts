@@ -14,6 +14,7 @@ import type {
   TaskManagerRegistration,
 } from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
+import type { Reign } from '#protocol/ha/leadership.js'
 import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
@@ -26,7 +27,7 @@ const FREE_RETRY_MS = 1_000
 export interface ResourceManagerOptions {
   readonly clock: Clock
   readonly logger: Logger
-  readonly epoch: Epoch
+  readonly reign: Pick<Reign, 'epoch' | 'holds'>
   readonly clusterUuid: string
   readonly heartbeatIntervalMs: number
   readonly heartbeatTimeoutMs: number
@@ -143,7 +144,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     const { taskManagerId, processId, attempts, slots } = registration
     const before = this.#taskManagers.get(taskManagerId)
     if (before && before.registration.processId !== processId) this.#lost(taskManagerId, 'its process was replaced by a new one')
-    const gateway = connection.gateway(taskExecutorGateway, { epoch: () => this.options.epoch })
+    const gateway = connection.gateway(taskExecutorGateway, { epoch: () => this.#epoch() })
     this.#taskManagers.set(taskManagerId, { registration, connection, gateway, slots, heartbeats: 0 })
     this.#watch(taskManagerId, connection)
     const keep = new Set<string>()
@@ -156,14 +157,27 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep })
   }
 
+  /** Nothing is sent under a reign that is over, though its timers have not told yet. */
+  #epoch(): Epoch {
+    const { reign } = this.options
+    if (!reign.holds()) throw new FlottError('NOT_LEADER', 'the reign has ended')
+    return reign.epoch
+  }
+
   #watch(taskManagerId: string, connection: RpcConnection): void {
     const lost = (cause: string) =>
       this.#mailbox.run(() => {
         if (this.#taskManagers.get(taskManagerId)?.connection === connection) this.#lost(taskManagerId, cause)
       })
     const { closed } = connection
+    const closedNow = () => {
+      const tell = () => lost(`its connection closed: ${reasonOf(closed)}`)
+      // The peer gave up a leader that slept, and may have come back already: that is behind this in the backlog.
+      if (this.#heartbeats.justSlept) this.options.clock.setTimer(this.options.heartbeatIntervalMs, tell, { unref: true })
+      else tell()
+    }
     if (closed.aborted) this.options.clock.defer(() => lost('its connection closed'))
-    else closed.addEventListener('abort', () => lost(`its connection closed: ${reasonOf(closed)}`), { once: true })
+    else closed.addEventListener('abort', closedNow, { once: true })
     const state = { sentMs: 0 }
     this.#heartbeats.watch(taskManagerId, {
       request: () => {
@@ -197,6 +211,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   }
 
   #lost(taskManagerId: string, cause: string): void {
+    if (!this.options.reign.holds()) return // Whoever leads next finds out by itself.
     if (!this.#taskManagers.delete(taskManagerId)) return
     this.#heartbeats.unwatch(taskManagerId)
     this.options.logger.warn('TaskManager lost', { taskManagerId, cause })

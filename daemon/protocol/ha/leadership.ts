@@ -8,6 +8,11 @@ export interface Reign {
   readonly facts: FactStore
   /** Aborts when the reign ends, whatever the cause. All that the leader started hangs on it. */
   readonly signal: AbortSignal
+  /**
+   * Whether it goes on, by the clock too: false right after this process has slept for longer than its session lives, before any timer
+   * or connection could tell. Then the reign ends at once.
+   */
+  holds(): boolean
   /** True while the connection is lost but the session may live: irrevocable decisions wait. */
   readonly suspended: boolean
   /** Resolves at once, or when the connection is back; rejects with NOT_LEADER when the reign ended. */
