@@ -16,6 +16,8 @@ export class Invariants {
   /** What was found broken, the first first. */
   readonly problems: string[] = []
   readonly #facts = new Map<string, JobFact>()
+  /** Newest completed checkpoint by job; a job that has FINISHED names none any more. */
+  readonly #completed = new Map<string, number>()
   #isr: readonly Replica[] = []
   #published: Epoch | undefined
   readonly #leaders = new Map<string, string>()
@@ -73,7 +75,7 @@ export class Invariants {
   }
   /** Something of the job has become visible outside, as far as the checkpoint. */
   commits(jobId: string, checkpointId: number, what: string): void {
-    const newest = this.#facts.get(jobId)?.checkpoints.at(-1)?.id ?? 0
+    const newest = this.#completed.get(jobId) ?? 0
     if (newest < checkpointId) this.violated(`${what} is committed, but checkpoint ${checkpointId} is not complete (${newest} is)`)
   }
 
@@ -112,6 +114,7 @@ export class Invariants {
       return
     }
     this.#facts.set(jobId, fact)
+    this.#completed.set(jobId, Math.max(this.#completed.get(jobId) ?? 0, fact.checkpoints.at(-1)?.id ?? 0))
     if (before) this.#follows(before, fact)
     this.#namesOnDisk(fact, this.#isr)
   }

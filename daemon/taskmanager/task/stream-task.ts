@@ -37,6 +37,8 @@ export class StreamTask {
   readonly #times: TaskTimes
   readonly #final: FinalCheckpoint
   #inOperators = false
+  /** Notifications that came before the operators were open. */
+  readonly #early: (() => void)[] = []
   #suspended = 0
   #trigger!: PendingTrigger
   #alignmentStart = 0
@@ -131,6 +133,7 @@ export class StreamTask {
     this.#inOperators = false
     if (!this.isAlive) return
     this.#enter('RUNNING')
+    for (const notify of this.#early.splice(0)) notify()
     this.env.wake()
   }
   #enter(state: ExecutionState, error?: unknown): void {
@@ -322,7 +325,7 @@ export class StreamTask {
     this.#checkpointer.take(barrier, alignmentMs, taken, failed)
   }
   checkpointCompleted(checkpointId: number): void {
-    if (!this.#isOpen) return
+    if (this.#isTooEarly(() => this.checkpointCompleted(checkpointId)) || !this.#isOpen) return
     this.#checkpointer.completed(checkpointId).then(
       () => {
         if (!this.isAlive) return
@@ -334,12 +337,18 @@ export class StreamTask {
     )
   }
   checkpointAborted(checkpointId: number): void {
-    if (!this.#isOpen) return
+    if (this.#isTooEarly(() => this.checkpointAborted(checkpointId)) || !this.#isOpen) return
     this.#trigger.clear(checkpointId)
     this.#final.aborted(checkpointId)
     this.#checkpointer.aborted(checkpointId)
     this.#align(this.#aligner.aborted(checkpointId))
     this.env.wake()
+  }
+  /** A new leader tells the tasks that it adopts, also those that are still being restored: they hear it once they run. */
+  #isTooEarly(notify: () => void): boolean {
+    const early = this.#state === 'DEPLOYING' || this.#state === 'INITIALIZING'
+    if (early) this.#early.push(notify)
+    return early
   }
   get #isOpen(): boolean {
     return this.isAlive && this.#io !== undefined
