@@ -8,7 +8,7 @@ import type { FactStore, JobFact } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
 
 export const BROKEN_RULES = {
-  'skip-epoch-check': 'a TaskManager takes calls of any leader, however old',
+  'skip-epoch-check': 'a process takes calls of any leader, however old',
   'name-before-replication': 'a blob counts as stored when it is on the leader’s own disk',
   'commit-before-completion': 'a task is told that a checkpoint is complete when it has acknowledged it',
   'forget-restored-state': 'a restarted task begins without its state',

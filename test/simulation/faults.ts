@@ -79,6 +79,15 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return () => cluster.continue(name)
     }),
   },
+  'host sleeps': {
+    weight: 2,
+    harmsTasks: true, // By its own clock it was never away, so it takes those for dead who gave it up.
+    lastsMs: [100, 12_000],
+    begin: onVictim(undefined, (cluster, name) => {
+      cluster.pause(name, { hostSleeps: true })
+      return () => cluster.continue(name)
+    }),
+  },
   'session expires': {
     weight: 2,
     lastsMs: [0, 0],

@@ -1,8 +1,9 @@
 import type { Clock, Timer } from '#core/clock.js'
 
-interface Held {
+interface Planned {
+  readonly dueMs: number
   readonly fire: () => void
-  cancelled: boolean
+  timer: Timer | undefined
 }
 
 /**
@@ -10,59 +11,64 @@ interface Held {
  * events wait), and one whose clock has ended is dead, in the middle of whatever it did.
  */
 export class ProcessClock implements Clock {
-  readonly #timers = new Set<Timer>()
-  #held: Held[] = []
+  /** In the order in which they were set. */
+  readonly #planned = new Set<Planned>()
   #paused = false
   #ended = false
+  /** Time that its host has slept, which its clock does not count. */
+  #sleptMs = 0
+  #sleepingSinceMs: number | undefined
 
   constructor(private readonly time: Clock) {}
 
   now(): number {
-    return this.time.now()
+    return this.time.now() // Set by others, when a host wakes up.
   }
   monotonicMs(): number {
-    return this.time.monotonicMs()
+    return (this.#sleepingSinceMs ?? this.time.monotonicMs()) - this.#sleptMs
   }
   setTimer(delayMs: number, fire: () => void): Timer {
     if (this.#ended) return { cancel() {} }
-    const held: Held = { fire, cancelled: false }
-    const timer = this.time.setTimer(delayMs, () => {
-      this.#timers.delete(timer)
-      if (this.#paused) this.#held.push(held)
-      else fire()
-    })
-    this.#timers.add(timer)
+    const planned: Planned = { dueMs: this.monotonicMs() + Math.max(0, delayMs), fire, timer: undefined }
+    this.#planned.add(planned)
+    if (!this.#paused) this.#plan(planned)
     return {
       cancel: () => {
-        held.cancelled = true
-        timer.cancel()
-        this.#timers.delete(timer)
+        planned.timer?.cancel()
+        this.#planned.delete(planned)
       },
     }
   }
   defer(fire: () => void): void {
     this.setTimer(0, fire)
   }
+  #plan(planned: Planned): void {
+    planned.timer = this.time.setTimer(planned.dueMs - this.monotonicMs(), () => {
+      this.#planned.delete(planned)
+      planned.fire()
+    })
+  }
 
   get paused(): boolean {
     return this.#paused
   }
-  /** SIGSTOP. */
-  pause(): void {
+  /** SIGSTOP; or its host sleeps, so that its clock stands still, too. */
+  pause({ hostSleeps = false } = {}): void {
     this.#paused = true
+    if (hostSleeps) this.#sleepingSinceMs = this.time.monotonicMs()
+    for (const { timer } of this.#planned) timer?.cancel()
   }
   /** SIGCONT: what came due meanwhile happens now, a turn each, in its order. */
   continue(): void {
     this.#paused = false
-    const held = this.#held
-    this.#held = []
-    for (const one of held) this.defer(() => one.cancelled || one.fire())
+    if (this.#sleepingSinceMs !== undefined) this.#sleptMs += this.time.monotonicMs() - this.#sleepingSinceMs
+    this.#sleepingSinceMs = undefined
+    for (const planned of [...this.#planned].sort((a, b) => a.dueMs - b.dueMs)) this.#plan(planned)
   }
   /** kill -9. */
   end(): void {
     this.#ended = true
-    this.#held = []
-    for (const timer of this.#timers) timer.cancel()
-    this.#timers.clear()
+    for (const { timer } of this.#planned) timer?.cancel()
+    this.#planned.clear()
   }
 }

@@ -196,11 +196,11 @@ export class SimulatedCluster {
     process.clock.defer(() => void process.stop().then(bury, bury))
     this.clock.setTimer(30_000, bury)
   }
-  pause(name: string): void {
+  pause(name: string, { hostSleeps = false } = {}): void {
     const process = this.#processes.get(name)
     if (!process || process.clock.paused) return
-    this.note(name, 'is paused')
-    process.clock.pause()
+    this.note(name, hostSleeps ? 'sleeps with its host' : 'is paused')
+    process.clock.pause({ hostSleeps })
     this.zookeeper.pause(process.zookeeperName)
   }
   continue(name: string): void {

@@ -1,5 +1,6 @@
 /** A JobManager as start-job-manager.ts composes it, over simulated disk, network and ZooKeeper, and without REST. */
 import { configOf } from '#core/config/resolve-config.js'
+import { type Epoch, HighestEpoch } from '#core/epoch.js'
 import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
 import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
 import { JobManager, type LeaderStorage, type Leading } from '#jobmanager/job-manager.js'
@@ -14,10 +15,12 @@ import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { Replica } from '#protocol/ha/facts.js'
 import type { LeaderElection } from '#protocol/ha/leadership.js'
+import type { RpcNetwork } from '#rpc/rpc.js'
 import { type DataDirectory, overLevel } from '#storage/data-directory.js'
-import { losingCheckpoints, namedTooEarly } from './broken-rules.js'
+import { CarelessEpoch, losingCheckpoints, namedTooEarly } from './broken-rules.js'
 import { ProcessClock } from './process-clock.js'
 import type { SimulatedDisk } from './simulated-disk.js'
+import { watchedEndpoints } from './watched-endpoints.js'
 import { loggerOf, type SimulatedProcess, type World, ZOOKEEPER_RETRY_MS } from './world.js'
 
 export interface SimulatedJobManager extends SimulatedProcess {
@@ -74,13 +77,23 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   const disk = await overLevel(await options.disk.open(clock), () => options.newDiskId())
   options.onDisk(disk.diskId)
 
-  const network = world.network.process(address, undefined, clock)
-  network.seen.adopt(disk.epoch)
-  const transfer = network.blobTransfer()
+  const careless = world.broken.has('skip-epoch-check')
+  const process = world.network.process(address, careless ? new CarelessEpoch() : new HighestEpoch(), clock)
+  process.seen.adopt(disk.epoch)
+  const takesCall = (epoch: Epoch) => world.invariants.takesCall(zookeeperNameOf(name, incarnation), epoch)
+  const network: RpcNetwork = {
+    dial: (to, dialling) => process.dial(to, dialling),
+    endpoints: watchedEndpoints(process.endpoints, takesCall),
+    seen: process.seen,
+  }
+  const transfer = process.blobTransfer()
   let storage: ReplicatedStorage | undefined
-  network.serveBlobs(
+  process.serveBlobs(
     () => storage?.serving() ?? disk.blobs,
-    (epoch) => disk.persistEpoch(epoch),
+    async (epoch) => {
+      takesCall(epoch)
+      if (!careless) await disk.persistEpoch(epoch)
+    },
   )
   const self: Replica = { jobManagerId: name, diskId: disk.diskId, address }
   const client = zookeeper.client(zookeeperNameOf(name, incarnation))

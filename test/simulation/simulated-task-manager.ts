@@ -1,14 +1,14 @@
 /** A TaskManager as start-task-manager.ts composes it, over simulated network and ZooKeeper, with its slot workers in this thread. */
 import { HighestEpoch } from '#core/epoch.js'
 import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
-import type { Gateway } from '#protocol/gateway.js'
-import type { CallContext, Endpoint, EndpointRegistry, RpcNetwork } from '#rpc/rpc.js'
+import type { RpcNetwork } from '#rpc/rpc.js'
 import { ChannelNetworkEnvironment } from '#taskmanager/network/channel-network-environment.js'
 import { TaskExecutor } from '#taskmanager/task-executor.js'
 import { MemoryChunkFiles } from '../support/memory-chunk-files.js'
 import { CarelessEpoch } from './broken-rules.js'
 import { InPlaceSlotWorkerHost } from './in-place-workers.js'
 import { ProcessClock } from './process-clock.js'
+import { watchedEndpoints } from './watched-endpoints.js'
 import { loggerOf, type SimulatedProcess, type World, ZOOKEEPER_RETRY_MS } from './world.js'
 
 export interface SimulatedTaskManagerOptions {
@@ -59,7 +59,7 @@ async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, 
   })
   const rpc: RpcNetwork = {
     dial: (to, dialling) => process.dial(to, dialling),
-    endpoints: watched(process.endpoints, (context) => world.invariants.takesCall(zookeeperName, context.epoch)),
+    endpoints: watchedEndpoints(process.endpoints, (epoch) => world.invariants.takesCall(zookeeperName, epoch)),
     seen: process.seen,
   }
   const blobs = process.blobTransfer()
@@ -101,22 +101,5 @@ async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, 
   return async () => {
     await taskExecutor.stop()
     await retrieval.stop()
-  }
-}
-
-/** Tells of each call that takes effect. */
-function watched(registry: EndpointRegistry, onCall: (context: CallContext) => void): EndpointRegistry {
-  return {
-    register<G extends object>(gateway: Gateway<G>, endpoint: Endpoint<G>, target?: string) {
-      type Methods = Record<string, (request: unknown, context: CallContext) => unknown>
-      const told = Object.keys(gateway.methods).map((method) => [
-        method,
-        (request: unknown, context: CallContext) => {
-          onCall(context)
-          return (endpoint as unknown as Methods)[method]!(request, context)
-        },
-      ])
-      return registry.register(gateway, Object.fromEntries(told) as Endpoint<G>, target)
-    },
   }
 }
