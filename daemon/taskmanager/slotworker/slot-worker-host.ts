@@ -5,6 +5,12 @@ import { stackOfWorker } from './worker-stack.js'
 
 const MEGABYTE = 1024 * 1024
 const YOUNG_GENERATION_MB = 64
+/**
+ * At its limit Node gives a heap 16 MB more, so that the collection under way can end and the worker after it. A larger young generation
+ * may not fit, and then V8 aborts the process: seen on Node 22 in five of six small heaps, in none that were larger than this.
+ */
+const SMALL_HEAP_MB = 512
+const SMALL_YOUNG_GENERATION_MB = 16
 /** What a worker needs for itself, whatever its share. */
 const OLD_GENERATION_MB_MIN = 128
 
@@ -46,9 +52,10 @@ export class ThreadSlotWorkerHost implements SlotWorkerHost {
 }
 
 export function limitsOf(memoryBytes: number): ResourceLimits {
+  const oldMb = Math.max(OLD_GENERATION_MB_MIN, Math.ceil((2 * memoryBytes) / MEGABYTE))
   return {
-    maxOldGenerationSizeMb: Math.max(OLD_GENERATION_MB_MIN, Math.ceil((2 * memoryBytes) / MEGABYTE)),
-    maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+    maxOldGenerationSizeMb: oldMb,
+    maxYoungGenerationSizeMb: oldMb < SMALL_HEAP_MB ? SMALL_YOUNG_GENERATION_MB : YOUNG_GENERATION_MB,
   }
 }
 

@@ -139,6 +139,7 @@ test.serial('a worker that has died of its memory is told with what it had enter
 
 test('limits are twice the share', (t) => {
   t.deepEqual(limitsOf(300 * 1024 * 1024), { maxOldGenerationSizeMb: 600, maxYoungGenerationSizeMb: 64 })
+  t.deepEqual(limitsOf(100 * 1024 * 1024), { maxOldGenerationSizeMb: 200, maxYoungGenerationSizeMb: 16 })
 })
 
 test('a slot takes the spare; a worker that loops for ever is thrown away, the others go on', async (t) => {
