@@ -39,7 +39,12 @@ export const ERRORS = {
   STARTUP_FAILED: { outcome: 'not-applied', retry: false, http: 500, doc: 'A daemon could not start.' },
   // High availability and storage.
   ZOOKEEPER_UNAVAILABLE: { outcome: 'unknown', retry: true, http: 503, doc: 'ZooKeeper did not answer. A write may have been applied.' },
-  ZOOKEEPER_SESSION_EXPIRED: { outcome: 'unknown', retry: false, http: 503, doc: 'The ZooKeeper session ended; a new one is needed.' },
+  ZOOKEEPER_SESSION_EXPIRED: {
+    outcome: 'unknown',
+    retry: true,
+    http: 503,
+    doc: 'The ZooKeeper session of the leader ended, and another one leads soon. A write may have been applied.',
+  },
   ZOOKEEPER_NOT_AUTHORIZED: {
     outcome: 'not-applied',
     retry: false,

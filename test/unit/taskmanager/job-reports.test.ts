@@ -22,7 +22,10 @@ function run(...events: readonly OutboxEvent[]): { outbox: Outbox; effects: Outb
   return { outbox, effects }
 }
 const acknowledged: OutboxEvent = { kind: 'acknowledged', reign: 0 }
-const failed = (code: 'CONNECTION_LOST' | 'JOB_NOT_FOUND' | 'UNKNOWN_METHOD', jobIsHere = true): OutboxEvent => ({
+const failed = (
+  code: 'CONNECTION_LOST' | 'JOB_NOT_FOUND' | 'UNKNOWN_METHOD' | 'ZOOKEEPER_SESSION_EXPIRED',
+  jobIsHere = true,
+): OutboxEvent => ({
   kind: 'failed',
   reign: 0,
   error: new FlottError(code, 'x'),
@@ -62,6 +65,12 @@ test('a failure that may pass is repeated, later and later, and nothing overtake
     [{ kind: 'retry-after', delayMs: 200, reign: 0 }],
     [{ kind: 'send', message: state('RUNNING'), reign: 0 }],
   ])
+})
+
+test('what a leader could not store since its session has ended is kept for the next one', (t) => {
+  const { outbox, effects } = run({ kind: 'reported', message: state('FINISHED') }, failed('ZOOKEEPER_SESSION_EXPIRED'))
+  t.deepEqual(effects[1], [{ kind: 'retry-after', delayMs: 100, reign: 0 }])
+  t.deepEqual(outbox.waiting, [state('FINISHED')])
 })
 
 test('a failure for good is dropped, and the next one goes', (t) => {
