@@ -14,7 +14,7 @@ const cluster = new SimulatedCluster({ taskManagers, slots: SLOTS })
 await cluster.lead()
 const job = await cluster.submit(pipeline(VERTICES, parallelism))
 await cluster.untilRunning(job)
-const { deployments } = cluster
+const deployments = await cluster.deployments()
 const times: Elapsed[] = []
 for (let round = 0; round < rounds; round++) {
   cluster.crashLeader()
@@ -25,7 +25,7 @@ for (let round = 0; round < rounds; round++) {
     }),
   )
 }
-if (cluster.deployments !== deployments) throw new Error('tasks were sent again')
+if ((await cluster.deployments()) !== deployments) throw new Error('tasks were sent again')
 report('adoption', {
   tasks: VERTICES * parallelism,
   taskManagers,

@@ -1,6 +1,7 @@
 /** What a failover looks like from outside: the output's time stamps, a client's questions, the next leader's answers. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { CheckpointsResponse, ClusterOverviewResponse } from '#protocol/rest/responses.js'
 import type { Daemon, ProcessCluster } from '../support/process-cluster.js'
 
@@ -8,12 +9,20 @@ import type { Daemon, ProcessCluster } from '../support/process-cluster.js'
 const POLL_MS = 50
 const PROBE_MS = 10
 const PROBE_TIMEOUT_MS = 5_000
+/** Connections are open and code is warm by then. */
+const ANSWERS_BEFORE = 100
 
 /** Asks a JobManager for the job again and again, not waiting for the answers: each that comes is a moment at which the control plane served. */
 export class ControlPlaneProbe {
   readonly #answered: number[] = []
   readonly #timer: NodeJS.Timeout
-  constructor(jobManager: Daemon, jobId: string) {
+  /** Resolves when answers come. */
+  static async start(jobManager: Daemon, jobId: string): Promise<ControlPlaneProbe> {
+    const probe = new ControlPlaneProbe(jobManager, jobId)
+    while (probe.#answered.length < ANSWERS_BEFORE) await pause(PROBE_MS)
+    return probe
+  }
+  private constructor(jobManager: Daemon, jobId: string) {
     const url = `${jobManager.restUrl}/jobs/${jobId}/status`
     this.#timer = setInterval(() => {
       fetch(url, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) }).then(
@@ -28,7 +37,7 @@ export class ControlPlaneProbe {
   /** Ends it. The longest time without an answer since the kill. */
   stop(killed: number): number {
     clearInterval(this.#timer)
-    return longestPause(this.#answered, killed).gap
+    return longestPause([...this.#answered, Date.now()], killed).gap
   }
 }
 

@@ -49,7 +49,7 @@ export async function runFailoverBench({ victim, signal, supervised, stateMb }: 
     const jobId = await submitProbe(cluster, stamps, stateMb)
     const job: JobDetailsResponse = await cluster.job(jobId)
     const target = victim === 'leader' ? leader : victim === 'taskmanager' ? await busyTaskManager(cluster, job) : undefined
-    const probe = new ControlPlaneProbe(cluster.jobManagers.find((jobManager) => jobManager !== leader)!, jobId)
+    const probe = await ControlPlaneProbe.start(cluster.jobManagers.find((jobManager) => jobManager !== leader)!, jobId)
     const killed = Date.now()
     if (target) target.signal(signal)
     else writeFileSync(`${stamps}.lose`, '')

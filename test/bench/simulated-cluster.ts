@@ -1,11 +1,11 @@
 /**
- * The control plane with more TaskManagers than a machine has room for: a real JobManager (JobMaster, checkpoints, enumerators, slots)
- * in this thread and on the real clock; TaskManagers that have no tasks, but obey and report; memory for ZooKeeper and disks. Messages
- * are copied as between processes, so the time is that of the leader, with the little that the TaskManagers do.
+ * The control plane with more TaskManagers than a machine has room for: a real JobManager (JobMaster, checkpoints, enumerators, slots) in
+ * this thread and on the real clock; TaskManagers in another; memory for ZooKeeper and disks.
  */
 import { discardSink, generatorSource, StreamExecutionEnvironment } from '#client/index.js'
 import { systemClock } from '#core/clock.js'
 import { configOf } from '#core/config/resolve-config.js'
+import { HighestEpoch } from '#core/epoch.js'
 import { silentLogger } from '#core/logger.js'
 import { seededRandom } from '#core/random.js'
 import { JobManager } from '#jobmanager/job-manager.js'
@@ -14,45 +14,35 @@ import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
 import { InlineEnumeratorHost } from '#jobmanager/jobmaster/sources/inline-enumerator-host.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { LeaderElection } from '#protocol/ha/leadership.js'
-import { LoopbackNetwork } from '#rpc/loopback.js'
+import { Endpoints } from '#rpc/endpoint-registry.js'
 import { FunctionLoader } from '#usercode/program-loader.js'
 import { FakeReign, NO_OPERATIONS } from '../support/control-plane.js'
-import { FakeTaskManager } from '../support/fake-task-manager.js'
 import { graphOf } from '../support/graph.js'
 import { MemoryBlobs, MemoryFacts } from '../support/memory-storage.js'
+import { SimulatedTaskManagers } from './simulated-task-managers.js'
 
 const TURN_MS = 1
 const WITHIN_MS = 120_000
 
 export class SimulatedCluster {
-  readonly #network = new LoopbackNetwork(systemClock)
   readonly #facts = new MemoryFacts()
   readonly #blobs = new MemoryBlobs()
-  readonly #taskManagers: readonly FakeTaskManager[]
+  readonly #taskManagers: SimulatedTaskManagers
   #jobManager: JobManager | undefined
   #reign: FakeReign | undefined
   #reigns = 0
   #loader: FunctionLoader | undefined
 
   constructor(options: { readonly taskManagers: number; readonly slots: number }) {
-    this.#taskManagers = Array.from(
-      { length: options.taskManagers },
-      (_, i) => new FakeTaskManager(`tm-${i}`, this.#network, options.slots),
-    )
+    this.#taskManagers = new SimulatedTaskManagers(options)
   }
+
   /** Grants leadership to a new JobManager; TaskManagers come as soon as it has published its address. */
   async lead(): Promise<void> {
     const address = `jm-${++this.#reigns}:1`
-    const process = this.#network.process(address)
-    let registered!: Promise<unknown>
-    const published = new Promise<void>((resolve) => {
-      const connectAll = () => {
-        registered = Promise.all(this.#taskManagers.map((taskManager) => taskManager.connect(address, reign.epoch)))
-        resolve()
-      }
-      this.#reign = new PublishingReign(this.#reigns, this.#facts, connectAll)
-    })
-    const reign = this.#reign!
+    const endpoints = new Endpoints(new HighestEpoch())
+    const reign = new FakeReign({ incarnation: 0, czxid: this.#reigns.toString(16).padStart(16, '0') }, this.#facts)
+    this.#reign = reign
     const election: LeaderElection = {
       start: (candidate) => candidate.onGranted(reign),
       stepDown: async () => reign.end(),
@@ -68,7 +58,7 @@ export class SimulatedCluster {
       address: { jobManagerId: address, rpcAddress: address, restUrl: '' },
       logger: silentLogger,
       parts: {
-        endpoints: process.endpoints,
+        endpoints,
         clock: systemClock,
         random: seededRandom(this.#reigns),
         logger: silentLogger,
@@ -78,16 +68,16 @@ export class SimulatedCluster {
       },
     })
     await this.#jobManager.start()
-    await published
-    await registered
+    await this.#taskManagers.connectTo(endpoints, reign.epoch)
   }
   /** The leader's process is gone. */
   crashLeader(): void {
-    this.#network.crash(`jm-${this.#reigns}:1`)
+    this.#taskManagers.leaderCrashed()
     this.#reign!.end()
   }
   async stop(): Promise<void> {
     await this.#jobManager?.stop()
+    await this.#taskManagers.stop()
   }
   async submit(program: () => unknown): Promise<JobGraph> {
     const jobGraph = await graphOf(program)
@@ -105,25 +95,11 @@ export class SimulatedCluster {
     const { status, failure } = await this.#leading.dispatcher.describeJob({ jobId })
     throw new Error(`the job is ${status} after ${WITHIN_MS} ms`, { cause: failure })
   }
-  get deployments(): number {
-    return this.#taskManagers.reduce((sum, { deployments }) => sum + deployments.length, 0)
+  deployments(): Promise<number> {
+    return this.#taskManagers.deployments()
   }
   get #leading() {
     return this.#jobManager!.leading()!
-  }
-}
-
-class PublishingReign extends FakeReign {
-  constructor(
-    number: number,
-    facts: MemoryFacts,
-    private readonly onPublished: () => void,
-  ) {
-    super({ incarnation: 0, czxid: number.toString(16).padStart(16, '0') }, facts)
-  }
-  override async publish(): Promise<void> {
-    this.published = true
-    systemClock.defer(this.onPublished) // They read it where it was written.
   }
 }
 

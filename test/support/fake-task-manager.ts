@@ -6,10 +6,19 @@ import { type AttemptReport, resourceManagerGateway, type SlotReport } from '#pr
 import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { DeploymentRecord, TaskDeployment } from '#protocol/graph/deployment.js'
 import { decodeDeployment } from '#protocol/graph/deployment-format.js'
-import type { LoopbackNetwork, LoopbackProcess } from '#rpc/loopback.js'
-import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
+import type { CallContext, Endpoint, EndpointRegistry, RpcConnection } from '#rpc/rpc.js'
 
 const ENDED: readonly ExecutionState[] = ['FINISHED', 'CANCELED', 'FAILED']
+
+/** What it needs of a network: LoopbackNetwork has it. */
+export interface TaskManagerNetwork {
+  process(address: string): {
+    readonly address: string
+    readonly endpoints: EndpointRegistry
+    dial(address: string): Promise<RpcConnection>
+  }
+  crash(address: string): void
+}
 
 interface FakeAttempt {
   readonly jobId: string
@@ -30,7 +39,7 @@ class SentDeployment {
 }
 
 export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
-  readonly process: LoopbackProcess
+  readonly process: ReturnType<TaskManagerNetwork['process']>
   readonly attempts = new Map<string, FakeAttempt>()
   readonly deployments: SentDeployment[] = []
   slots: SlotReport[]
@@ -51,7 +60,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
 
   constructor(
     readonly id: string,
-    private readonly network: LoopbackNetwork,
+    private readonly network: TaskManagerNetwork,
     slotCount: number,
   ) {
     this.processId = `process of ${id}`

@@ -251,7 +251,7 @@ test('a TaskManager lost while the deployment is being recorded', async (t) => {
   const first = await plane.taskManager('tm1', 2)
   let release = () => {}
   plane.blobs.beforePut = (name) =>
-    name.startsWith('deployment/') && first.process.alive
+    name.startsWith('deployment/') && plane.network.at(first.process.address)
       ? new Promise<void>((resolve) => {
           release = resolve
         })
