@@ -110,12 +110,12 @@ export function stepSlots(state: SlotManagerState, event: SlotEvent): SlotStep {
 
 /** The state while one step changes it. */
 class Draft {
-  readonly taskManagers: RegisteredTaskManager[]
+  taskManagers: readonly RegisteredTaskManager[]
   batches: Batch[]
   readonly #effects: SlotEffect[] = []
 
   constructor(state: SlotManagerState) {
-    this.taskManagers = [...state.taskManagers]
+    this.taskManagers = state.taskManagers // Most reports change none of them.
     this.batches = [...state.batches]
   }
   result(): SlotStep {
@@ -141,8 +141,9 @@ class Draft {
   lose(taskManagerId: string, cause: string): void {
     const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManagerId)
     if (at < 0) return
-    const [lost] = this.taskManagers.splice(at, 1)
-    for (const slot of lost!.slots) this.#gone(slot, cause)
+    const lost = this.taskManagers[at]!
+    this.taskManagers = this.taskManagers.toSpliced(at, 1)
+    for (const slot of lost.slots) this.#gone(slot, cause)
   }
 
   report(taskManagerId: string, reports: readonly SlotReport[]): void {
@@ -249,12 +250,12 @@ class Draft {
   #set(taskManagerId: string, slot: Slot): void {
     const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManagerId)
     const { slots } = this.taskManagers[at]!
-    this.taskManagers[at] = { taskManagerId, slots: slots.map((s) => (s.slotIndex === slot.slotIndex ? slot : s)) }
+    const changed = slots.map((s) => (s.slotIndex === slot.slotIndex ? slot : s))
+    this.taskManagers = this.taskManagers.with(at, { taskManagerId, slots: changed })
   }
   #put(taskManager: RegisteredTaskManager): void {
     const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManager.taskManagerId)
-    if (at < 0) this.taskManagers.push(taskManager)
-    else this.taskManagers[at] = taskManager
+    this.taskManagers = at < 0 ? [...this.taskManagers, taskManager] : this.taskManagers.with(at, taskManager)
   }
 }
 

@@ -11,6 +11,8 @@ import { type Execution, type ExecutionEffect, type ExecutionEvent, isTerminal, 
 /** What a graph knows of all its subtasks, kept up to date by them: questions of every report must not look at each. */
 class Tally {
   readonly states = new Map<ExecutionState, number>()
+  /** By the id of the current attempt. */
+  readonly attempts = new Map<string, ExecutionVertex>()
   /** By TaskManager; undefined after one was deployed or reset, until somebody asks. */
   placed: Map<string, ExecutionVertex[]> | undefined
 
@@ -40,6 +42,7 @@ export class ExecutionVertex {
     const { slotSharingGroup: group } = jobVertex
     this.sharedSlot = { key: sharedSlotKey(group, subtaskIndex), group, index: subtaskIndex }
     this.#execution = this.#created(firstAttemptNumber)
+    tally.attempts.set(this.#execution.attempt, this)
   }
   get execution(): Execution {
     return this.#execution
@@ -64,10 +67,11 @@ export class ExecutionVertex {
   }
 
   apply(event: ExecutionEvent): readonly ExecutionEffect[] {
-    const { state: before, slot } = this.#execution
+    const { state: before, slot, attempt } = this.#execution
     const { execution, effects } = step(this.#execution, event)
     this.#execution = execution
     if (execution.slot !== slot) this.tally.placed = undefined
+    if (execution.attempt !== attempt) this.#renamed(attempt)
     if (execution.state === before) return effects
     this.tally.count(before, -1)
     this.tally.count(execution.state, 1)
@@ -82,7 +86,13 @@ export class ExecutionVertex {
     this.submittedMs = undefined
     this.tally.count(this.state, -1)
     this.tally.placed = undefined
+    const { attempt } = this.#execution
     this.#execution = this.#created(attemptNumber)
+    this.#renamed(attempt)
+  }
+  #renamed(before: string): void {
+    this.tally.attempts.delete(before)
+    this.tally.attempts.set(this.#execution.attempt, this)
   }
   #created(attemptNumber: number): Execution {
     this.timestamps = { CREATED: this.now() }
@@ -97,7 +107,6 @@ export class ExecutionGraph {
   /** By failover region. */
   readonly regions: readonly (readonly ExecutionVertex[])[]
   readonly #tally = new Tally()
-  readonly #bySubtask: ReadonlyMap<string, ExecutionVertex>
   readonly #byVertex = new Map<string, ExecutionVertex[]>()
   readonly #vertexOfOperator: ReadonlyMap<string, string>
   readonly #slots: readonly (readonly SharedSlot[])[]
@@ -115,7 +124,6 @@ export class ExecutionGraph {
         return new ExecutionVertex(jobGraph.jobId, jobVertex, subtaskIndex, region, firstAttemptNumber, now, this.#tally)
       }),
     )
-    this.#bySubtask = new Map(this.vertices.map((vertex) => [subtaskKey(vertex.vertexId, vertex.subtaskIndex), vertex]))
     for (const { id } of jobGraph.vertices) this.#byVertex.set(id, [])
     const members = regions.map((): ExecutionVertex[] => [])
     for (const vertex of this.vertices) {
@@ -131,8 +139,7 @@ export class ExecutionGraph {
 
   /** The subtask whose current attempt that is; undefined for older ones. */
   byAttempt(attemptId: string): ExecutionVertex | undefined {
-    const vertex = this.#bySubtask.get(attemptId.slice(this.jobGraph.jobId.length + 1, attemptId.lastIndexOf('_')))
-    return vertex?.execution.attempt === attemptId ? vertex : undefined
+    return this.#tally.attempts.get(attemptId)
   }
   /** The subtask that runs an operator's instance. */
   byOperator(operatorId: string, subtaskIndex: number): ExecutionVertex | undefined {
