@@ -33,6 +33,11 @@ const { values } = parseArgs({
 const seed = Number(values.seed)
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 const INTERRUPTED = 130
+const PROBE = `mount -t tmpfs tmpfs /run
+ip link add probe0 type bridge
+ip netns add probe
+ip link add probe1 type veth peer name eth0 netns probe
+ip netns exec probe true`
 const OWN_NAMESPACES = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
 
 if (values.plan !== undefined) printPlan(Number(values.plan))
@@ -70,9 +75,10 @@ async function outside(): Promise<number> {
   else print(`directories and logs are kept in ${directory}`)
   return code
 }
+/** Only where everything that a run needs is permitted. */
 function wayToUnshare(): string[] | undefined {
   const way = ['unshare', ...(process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']), ...OWN_NAMESPACES]
-  return spawnSync(way[0]!, [...way.slice(1), 'ip', 'link'], { stdio: 'ignore' }).status === 0 ? way : undefined
+  return spawnSync(way[0]!, [...way.slice(1), 'sh', '-ec', PROBE], { stdio: 'ignore' }).status === 0 ? way : undefined
 }
 async function codeOf(child: ChildProcess): Promise<number> {
   const [code] = (await once(child, 'exit')) as [number | null]
