@@ -1,6 +1,6 @@
 /**
- * A few steps of chaos on real processes: main.js says how it is run for longer. The seed is one whose first steps stop, kill, cut off
- * and mute daemons, kill a ZooKeeper server and wipe a data directory.
+ * A few steps of chaos on real processes: main.js says how it is run for longer. The seed is one whose first steps kill the leader, a
+ * TaskManager and a ZooKeeper server, cut off and mute TaskManagers, and wipe a data directory.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,9 +8,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
+import { pause } from '../support/faults.js'
 
 const SEED = 32_884
-const STEPS = 5
+const STEPS = 4
+/** ZooKeeper servers, their launchers or daemons: the run is under way. */
+const PROCESSES = 6
+const POLL_MS = 100
 const INTERRUPTED = 130
 
 function startRun(t: ExecutionContext, ...args: string[]) {
@@ -48,13 +52,8 @@ test.serial('output and acknowledged operations survive some steps of chaos', as
 
 test.serial('an interrupted run leaves nothing behind', async (t) => {
   const run = startRun(t, '--seed', String(SEED), '--minutes', '10')
-  await new Promise<void>((resolve) => {
-    const look = () => / s {2}/.test(run.output) && resolve()
-    run.child.stdout.on('data', look)
-    void run.ended.then(() => resolve())
-  })
+  while (run.child.exitCode === null && processesNaming(run.directory).length < PROCESSES) await pause(POLL_MS)
   t.is(run.child.exitCode, null, run.output)
-  t.true(processesNaming(run.directory).length > 0)
   run.child.kill('SIGINT')
   t.is(await run.ended, INTERRUPTED, run.output)
   t.deepEqual(readdirSync(run.directory), [])
