@@ -18,7 +18,7 @@ const LIVING_MAX = 2
 const COMMAND_MAX_MS = 240_000
 const ENDED: readonly JobStatus[] = ['FINISHED', 'FAILED', 'CANCELED']
 
-interface ControlJob {
+export interface ControlJob {
   readonly name: string
   readonly directory: string
   /** Ends by itself after so many; undefined: runs until it is cancelled. */
@@ -41,12 +41,15 @@ export class ControlJobs {
   #loop: Promise<void> = Promise.resolve()
 
   constructor(
-    private readonly cluster: ProcessCluster,
+    private readonly cluster: Pick<ProcessCluster, 'startFlott' | 'jobs'>,
     private readonly directory: string,
     private readonly random: Random,
     private readonly tell: (line: string) => void,
   ) {}
 
+  get jobs(): readonly ControlJob[] {
+    return this.#jobs
+  }
   start(): void {
     this.#loop = this.#run()
   }
@@ -59,13 +62,13 @@ export class ControlJobs {
     while (this.#running) {
       const living = this.#jobs.filter((job) => job.jobId !== undefined && !ENDED.includes(job.state ?? 'RUNNING'))
       const endless = living.find((job) => job.rounds === undefined && job.cancel === undefined)
-      if (endless && (living.length >= LIVING_MAX || this.random.next() < 0.4)) await this.#cancel(endless)
-      else if (living.length < LIVING_MAX) await this.#submit()
+      if (endless && (living.length >= LIVING_MAX || this.random.next() < 0.4)) await this.cancel(endless)
+      else if (living.length < LIVING_MAX) await this.submit()
       await pause(between(this.random, 500, 3_000))
     }
   }
 
-  async #submit(): Promise<void> {
+  async submit(): Promise<void> {
     const name = `control-${this.#jobs.length}`
     const directory = join(this.directory, name)
     const rounds = this.random.next() < 0.5 ? between(this.random, 50, 500) : undefined
@@ -84,7 +87,7 @@ export class ControlJobs {
       this.tell(`${name} was not submitted: ${lastLine(result)}`)
     }
   }
-  async #cancel(job: ControlJob): Promise<void> {
+  async cancel(job: ControlJob): Promise<void> {
     job.cancel = 'asked'
     const result = await this.#command(['cancel', '--json', job.jobId!])
     if (result?.code === 0) {
@@ -162,7 +165,7 @@ export class ControlJobs {
         const job = this.#jobs.find((known) => known.name === name)!
         if (job.rounds !== undefined) continue
         job.jobId ??= jid
-        await this.#cancel(job)
+        await this.cancel(job)
       }
       await pause(200)
     }
