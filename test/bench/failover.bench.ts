@@ -15,6 +15,7 @@ import { ControlPlaneProbe, largestGap, timesOfTakeover } from './failover-measu
 const SESSION_TIMEOUT_MS = 4_000
 const SETTLE_MS = 15_000
 const CHECKPOINTS_BEFORE = 6
+const PREPARED_WITHIN_MS = 300_000
 
 export interface FailoverOptions {
   readonly victim: 'leader' | 'taskmanager' | 'slot'
@@ -89,10 +90,14 @@ async function submitProbe(cluster: ProcessCluster, stamps: string, stateMb: num
   const { code, stdout, stderr } = await cluster.flott(['run', '-d', '--json', '-p', '2', ...program])
   if (code !== 0) throw new Error(stderr)
   const { jobId } = JSON.parse(stdout) as { jobId: string }
-  await cluster.until('some checkpoints are complete', async () => {
-    const { counts, latest } = await cluster.rest<CheckpointsResponse>(`/jobs/${jobId}/checkpoints`)
-    return counts.completed >= CHECKPOINTS_BEFORE && (latest.completed?.state_size ?? 0) >= stateMb * 2 ** 20
-  })
+  await cluster.until(
+    'some checkpoints are complete',
+    async () => {
+      const { counts, latest } = await cluster.rest<CheckpointsResponse>(`/jobs/${jobId}/checkpoints`)
+      return counts.completed >= CHECKPOINTS_BEFORE && (latest.completed?.state_size ?? 0) >= stateMb * 2 ** 20
+    },
+    PREPARED_WITHIN_MS,
+  )
   return jobId
 }
 

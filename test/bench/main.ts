@@ -69,11 +69,12 @@ function readArguments() {
 }
 type Values = ReturnType<typeof readArguments>['values']
 
-async function run(name: string, values: Values): Promise<void> {
-  const print = (result: object) => process.stdout.write(`${JSON.stringify(result, undefined, values.json ? undefined : 2)}\n`)
-  if (Object.hasOwn(DEFAULT_RECORDS, name)) print(await runClusterBench(clusterOptions(name as Job, values)))
-  else if (name === 'failover') for (const options of failovers(values)) print(await runFailoverBench(options))
-  else runPart(name, values.quick)
+/** The runs of a name. */
+function runsOf(name: string, values: Values): readonly (() => Promise<void>)[] {
+  const print = (result: object) => void process.stdout.write(`${JSON.stringify(result, undefined, values.json ? undefined : 2)}\n`)
+  if (Object.hasOwn(DEFAULT_RECORDS, name)) return [async () => print(await runClusterBench(clusterOptions(name as Job, values)))]
+  if (name === 'failover') return failovers(values).map((options) => async () => print(await runFailoverBench(options)))
+  return [async () => runPart(name, values.quick)]
 }
 
 function clusterOptions(job: Job, values: Values) {
@@ -127,7 +128,13 @@ async function main(): Promise<void> {
   if (unknown !== undefined) throw new UsageError(`unknown benchmark '${unknown}': ${Object.keys(BENCHMARKS).join(', ')}`)
   clusterOptions('chain', values) // A mistake is told before anything runs.
   failovers(values)
-  for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHMARKS)) await run(name, values)
+  const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS)
+  for (const name of names)
+    for (const run of runsOf(name, values))
+      await run().catch((error: unknown) => {
+        process.stderr.write(`bench: ${name} failed: ${(error as Error).stack}\n`)
+        process.exitCode = 1 // The others run all the same.
+      })
 }
 
 main().catch((error: unknown) => {
