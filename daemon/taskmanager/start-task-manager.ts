@@ -68,7 +68,7 @@ export async function startTaskManager({ config, logger, ready }: DaemonContext)
     workerHost: new ThreadSlotWorkerHost(),
     blobs,
     ...localBackup(config, taskManagerId),
-    artifacts: (leaderAddress) => new JobArtifacts({ blobs, leaderAddress, directory, installation: INSTALLATION, logger }),
+    artifacts: (leaderAddress) => new JobArtifacts({ blobs, clock, leaderAddress, directory, installation: INSTALLATION, logger }),
     processMetrics: processUsage,
     print: (line) => process.stdout.write(`${line}\n`),
     onRegistered: () => ready(`${taskManagerId} is registered; data port ${host}:${dataPort}`),
