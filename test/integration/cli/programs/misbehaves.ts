@@ -50,7 +50,7 @@ function parsesForEver(n: number): number {
   return last === undefined ? n : 0
 }
 function sleeps(n: number): number {
-  if (n === 10) execFileSync('sleep', ['7'])
+  if (n === 10) execFileSync('sleep', ['12'])
   return n
 }
 const kept: unknown[] = []
