@@ -14,6 +14,8 @@ import { ControlPlaneProbe, largestGap, timesOfTakeover } from './failover-measu
 
 const SESSION_TIMEOUT_MS = 4_000
 const SETTLE_MS = 15_000
+/** 200 records a second come out. */
+const FLOWS_MS = 1_000
 const CHECKPOINTS_BEFORE = 6
 const PREPARED_WITHIN_MS = 300_000
 
@@ -57,6 +59,7 @@ export async function runFailoverBench({ victim, signal, supervised, stateMb }: 
     const takeover = victim === 'leader' ? await timesOfTakeover(cluster, jobId, leader, killed) : {}
     await target?.kill(signal) // Waits for its end.
     await pause(SETTLE_MS)
+    await cluster.until('the output flows', async () => largestGap(directory, killed).last < FLOWS_MS, PREPARED_WITHIN_MS)
     const { restarts } = await cluster.job(jobId)
     const { gap, at, last } = largestGap(directory, killed)
     return {
