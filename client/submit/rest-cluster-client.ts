@@ -89,7 +89,15 @@ export class RestClusterClient implements ClusterClient {
     }
   }
   async cancelJob(jobId: string): Promise<void> {
-    await this.#transport.send({ method: 'PATCH', path: `/v1/jobs/${jobId}?mode=cancel` })
+    let mayBeDone = false
+    const onUnknown = () => {
+      mayBeDone = true
+    }
+    try {
+      await this.#transport.send({ method: 'PATCH', path: `/v1/jobs/${jobId}?mode=cancel`, onUnknown })
+    } catch (error) {
+      if (!mayBeDone || !isFlottError(error, 'JOB_ALREADY_TERMINATED') || (await this.getJobStatus(jobId)) !== 'CANCELED') throw error
+    }
   }
   async fetchCollected(request: { jobId: string; operatorId: string; after: number }): Promise<CollectedRecords> {
     const answer = await this.#get<CollectedResponse>(`/v1/jobs/${request.jobId}/collected/${request.operatorId}?after=${request.after}`)

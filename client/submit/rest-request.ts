@@ -17,6 +17,8 @@ export interface RestRequest {
   readonly body?: () => FormData
   readonly signal?: AbortSignal
   readonly timeoutMs?: number
+  /** A try failed of which nobody knows whether it took effect: what the next one finds may be its work. */
+  readonly onUnknown?: () => void
 }
 
 export class RestTransport {
@@ -43,7 +45,8 @@ export class RestTransport {
         const passing = isFlottError(error) && ERRORS[error.code].retry
         if (url !== undefined && passing) this.addresses.failed(url)
         if (!passing || attempt >= this.retry.attempts) throw error
-        this.onTrouble(error as Error)
+        if (ERRORS[error.code].outcome === 'unknown') request.onUnknown?.()
+        this.onTrouble(error)
         await sleep(this.clock, delayMs, request.signal)
         delayMs = Math.min(delayMs * 2, this.retry.maxDelayMs)
       }

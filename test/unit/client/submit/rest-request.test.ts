@@ -1,11 +1,19 @@
 import test from 'ava'
 import { staticAddresses } from '#client/submit/rest-addresses.js'
+import { RestClusterClient } from '#client/submit/rest-cluster-client.js'
 import { RestTransport } from '#client/submit/rest-request.js'
 import { ERRORS, type ErrorCode } from '#core/errors.js'
 import { FakeClock } from '../../../support/fake-clock.js'
 
-/** What the cluster answers one after the other: an error, or done. */
-async function send(t: { teardown(undo: () => void): void }, answers: (ErrorCode | 'done')[]): Promise<{ result: unknown; asked: number }> {
+type Answer = ErrorCode | 'done' | 'CANCELED' | 'FINISHED'
+const RETRY = { attempts: 5, firstDelayMs: 100, maxDelayMs: 1_000 }
+
+/** What the cluster answers one after the other: an error, done, or the status of a job. */
+async function against(
+  t: { teardown(undo: () => void): void },
+  answers: readonly Answer[],
+  request: (clock: FakeClock) => Promise<unknown>,
+): Promise<{ result: unknown; asked: number }> {
   const real = globalThis.fetch
   t.teardown(() => {
     globalThis.fetch = real
@@ -14,14 +22,20 @@ async function send(t: { teardown(undo: () => void): void }, answers: (ErrorCode
   globalThis.fetch = async () => {
     const answer = answers[Math.min(asked++, answers.length - 1)]!
     if (answer === 'done') return Response.json({ accepted: true })
+    if (answer === 'CANCELED' || answer === 'FINISHED') return Response.json({ status: answer })
     return Response.json({ errors: ['told so'], code: answer }, { status: ERRORS[answer].http })
   }
   const clock = new FakeClock()
-  const transport = new RestTransport(staticAddresses('jm:8081'), { attempts: 5, firstDelayMs: 100, maxDelayMs: 1_000 }, clock)
-  const sent = transport.send({ method: 'PATCH', path: '/v1/jobs/j?mode=cancel' }).catch((error: unknown) => error)
+  const sent = request(clock).catch((error: unknown) => error)
   await clock.advance(10_000)
   return { result: await sent, asked }
 }
+const send = (t: { teardown(undo: () => void): void }, answers: readonly Answer[]) =>
+  against(t, answers, (clock) =>
+    new RestTransport(staticAddresses('jm:8081'), RETRY, clock).send({ method: 'PATCH', path: '/v1/jobs/j?mode=cancel' }),
+  )
+const cancel = (t: { teardown(undo: () => void): void }, answers: readonly Answer[]) =>
+  against(t, answers, (clock) => new RestClusterClient({ restUrl: 'jm:8081', retry: RETRY, clock }).cancelJob('j'))
 
 test.serial('a request outlasts each stage of a change of leader', async (t) => {
   const stages = ['LEADER_SUSPENDED', 'ZOOKEEPER_UNAVAILABLE', 'ZOOKEEPER_SESSION_EXPIRED', 'LEADER_UNKNOWN', 'NOT_LEADER'] as const
@@ -31,4 +45,14 @@ test.serial('a request outlasts each stage of a change of leader', async (t) => 
 test.serial('so many tries and no more; none where it would not help', async (t) => {
   t.like(await send(t, ['NOT_LEADER']), { result: { code: 'NOT_LEADER' }, asked: 6 })
   t.like(await send(t, ['JOB_NOT_FOUND']), { result: { code: 'JOB_NOT_FOUND' }, asked: 1 })
+})
+
+test.serial('a cancellation that took effect, though nobody said so, is none that came too late', async (t) => {
+  t.deepEqual(await cancel(t, ['CONNECTION_LOST', 'JOB_ALREADY_TERMINATED', 'CANCELED']), { result: undefined, asked: 3 })
+  const late: Answer[][] = [
+    ['JOB_ALREADY_TERMINATED', 'CANCELED'], // By somebody else.
+    ['NOT_LEADER', 'JOB_ALREADY_TERMINATED', 'CANCELED'],
+    ['CONNECTION_LOST', 'JOB_ALREADY_TERMINATED', 'FINISHED'],
+  ]
+  for (const answers of late) t.like((await cancel(t, answers)).result, { code: 'JOB_ALREADY_TERMINATED' })
 })
