@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts and stops the daemons of this host.
-# usage: flott-daemon.sh start|start-foreground|stop|stop-all jobmanager|taskmanager [-D key=value ...]
+# usage: flott-daemon.sh start|start-foreground|stop|stop-all jobmanager|taskmanager [-D key=value ...] [--now]
 set -euo pipefail
 # shellcheck source=bin/flott-env.sh
 . "$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)/flott-env.sh"
@@ -14,6 +14,9 @@ case $daemon in
   *) usage ;;
 esac
 
+stop_signal=TERM
+case $verb in stop | stop-all) if [ "${1:-}" = --now ]; then stop_signal=INT; shift; fi ;; esac
+
 settings=$(flott_config "$@" env.pid.dir env.log.dir)
 { read -r pid_dir && read -r log_dir; } <<< "$settings"
 pid_dir=$(flott_path "$pid_dir") log_dir=$(flott_path "$log_dir")
@@ -21,7 +24,8 @@ mkdir -p "$pid_dir" "$log_dir" || flott_die 1 "can not write to $pid_dir or $log
 # One line a running daemon: its pid and the number in its log's name.
 pids=$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon.pid
 ready_timeout_s=60
-stop_timeout_s=${FLOTT_STOP_TIMEOUT_S:-15}
+# A TaskManager waits for its tasks to move (taskmanager.drain.timeout), unless it is stopped by the other signal.
+[ "$daemon" = taskmanager ] && stop_timeout_s=${FLOTT_STOP_TIMEOUT_S:-45} || stop_timeout_s=${FLOTT_STOP_TIMEOUT_S:-15}
 
 alive() { # PID -> true while it is this daemon, not a later process that got its number
   [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" | grep -qF "$main"
@@ -107,7 +111,7 @@ stop_one() { # PID
     echo "No $daemon (pid $1) is running any more on $(hostname)."
     return
   fi
-  kill -TERM "$1"
+  kill -"$stop_signal" "$1"
   local tick
   for ((tick = 0; tick < stop_timeout_s * 20; tick++)); do
     alive "$1" || { echo "Stopped $daemon (pid $1) on $(hostname)."; return; }

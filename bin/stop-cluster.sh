@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops the TaskManagers of conf/workers, then the JobManagers of conf/masters.
+# Stops the TaskManagers of conf/workers, then the JobManagers of conf/masters. Jobs go on from their last checkpoint when they start again.
 # usage: stop-cluster.sh [-D key=value ...]
 set -euo pipefail
 # shellcheck source=bin/flott-env.sh
@@ -10,7 +10,7 @@ settings=$(flott_config "$@" env.ssh.opts high-availability.type)
 export FLOTT_SSH_OPTS
 failed=0
 while read -r host; do
-  flott_on_host "$host" taskmanager.sh stop || failed=$?
+  flott_on_host "$host" taskmanager.sh stop --now || failed=$?
 done < <(flott_hosts "$FLOTT_CONF_DIR/workers")
 if [ "$ha" = zookeeper ]; then
   while read -r line; do

@@ -14,6 +14,7 @@ import type { RestClusterClient } from '../submit/rest-cluster-client.js'
 import { cancel } from './cancel.js'
 import { optionWithoutValue, splitCommandLine, spreadDynamic } from './command-line.js'
 import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig } from './connect.js'
+import { drain } from './drain.js'
 import { EXIT, exitCodeOf, printExitCodes } from './exit-codes.js'
 import { fsck, fsckDirectory, gc } from './fsck.js'
 import { list } from './list.js'
@@ -22,7 +23,7 @@ import { namingProgram, refuseMissing, run, stackOf } from './run.js'
 import { status } from './status.js'
 import { processTerminal } from './terminal.js'
 
-const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'fsck', 'gc', 'config']
+const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'drain', 'fsck', 'gc', 'config']
 const OPTION_NAMES = [
   'jobmanager',
   'zookeeperNamespace',
@@ -177,6 +178,15 @@ const parser = yargs(spreadDynamic(own))
     (command) => common(command).positional('job', { type: 'string', demandOption: true, describe: 'Job id' }),
     (argv) => {
       exitCode = withCluster(argv, (client) => cancel(client, jobIdOf(argv.job), argv.json, terminal, systemClock))
+    },
+  )
+  .command(
+    'drain <taskmanager>',
+    'Move the tasks of a TaskManager to others after a checkpoint, then end it; at taskmanager.drain.timeout it ends anyway',
+    (command) =>
+      common(command).positional('taskmanager', { type: 'string', demandOption: true, describe: 'Id, as flott status shows it' }),
+    (argv) => {
+      exitCode = withCluster(argv, (client) => drain(client, argv.taskmanager, argv.json, terminal, systemClock))
     },
   )
   .command(

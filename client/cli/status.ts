@@ -20,7 +20,9 @@ export async function status(client: RestClusterClient, jobId: string | undefine
   terminal.out(`${overview['taskmanagers']} TaskManagers, ${overview['slots-available']} of ${overview['slots-total']} slots free`)
   for (const tm of taskmanagers) {
     const memory = `${Math.round(tm.memoryConfiguration.slotMemory / 2 ** 20)} MiB a slot`
-    terminal.out(`  ${tm.id}  ${tm.path}  ${tm.freeSlots}/${tm.slotsNumber} slots free, ${memory}, ${tm.hardware.cpuCores} cores`)
+    terminal.out(
+      `  ${tm.id}  ${tm.path}  ${tm.freeSlots}/${tm.slotsNumber} slots free, ${memory}, ${tm.hardware.cpuCores} cores${tm.blocked ? ', is being drained' : ''}`,
+    )
   }
   terminal.out(
     `${overview['jobs-running']} jobs run, ${overview['jobs-finished']} finished, ${overview['jobs-cancelled']} cancelled, ${overview['jobs-failed']} failed`,

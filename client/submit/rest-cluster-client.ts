@@ -5,6 +5,7 @@ import type { SerializedError } from '#core/errors.js'
 import { isFlottError } from '#core/errors.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { JobStatus } from '#protocol/ha/facts.js'
+import type { DrainResponse } from '#protocol/rest/drain.js'
 import type { SubmitJobRequest, SubmitJobResponse } from '#protocol/rest/job-submission.js'
 import type {
   CheckpointsResponse,
@@ -112,6 +113,14 @@ export class RestClusterClient implements ClusterClient {
   listTaskManagers(): Promise<TaskManagersResponse> {
     return this.#get('/v1/taskmanagers')
   }
+  /** Asks the TaskManager to go. NOT_FOUND. */
+  drainTaskManager(id: string): Promise<DrainResponse> {
+    return this.#transport.send({ method: 'POST', path: drainPath(id) })
+  }
+  /** NOT_FOUND also when a leader since then has never known it. */
+  drainStatus(id: string): Promise<DrainResponse> {
+    return this.#get(drainPath(id))
+  }
   describeJob(jobId: string, signal?: AbortSignal): Promise<JobDetailsResponse> {
     return this.#get(`/v1/jobs/${jobId}`, signal)
   }
@@ -138,6 +147,10 @@ export class RestClusterClient implements ClusterClient {
   #get<T>(path: string, signal?: AbortSignal): Promise<T> {
     return this.#transport.send<T>({ method: 'GET', path, ...(signal === undefined ? {} : { signal }) })
   }
+}
+
+function drainPath(taskManagerId: string): string {
+  return `/v1/flott/taskmanagers/${encodeURIComponent(taskManagerId)}/drain`
 }
 
 /** Whether the cluster, not the request, is why it failed. */

@@ -1,6 +1,6 @@
 /**
  * What both daemons' main.ts have in common: arguments and configuration (exit code 78 when they are wrong), the logger, readiness for
- * the scripts and for systemd, and a clean end on SIGTERM and SIGINT.
+ * the scripts and for systemd, and a clean end: on SIGTERM after draining, where the daemon can, and at once on SIGINT or another SIGTERM.
  */
 import { spawn } from 'node:child_process'
 import { renameSync, writeFileSync } from 'node:fs'
@@ -21,8 +21,12 @@ export interface DaemonContext extends LoadedConfig {
   ready(text: string): void
   /** Ends the process because of something that it can't live with. */
   fatal(error: unknown): void
+  /** Drains patiently, then ends the process: an operator asked for it. */
+  drain(): void
 }
 export interface RunningDaemon {
+  /** Resolves when nothing is left that others could take over, or when there is nothing to wait for. Called again: with less patience. */
+  drain?(patient: boolean): Promise<void>
   /** Clean end: what others wait for is handed over before it resolves. */
   stop(reason: string): Promise<void>
 }
@@ -55,13 +59,30 @@ export async function runDaemon(name: string, start: (context: DaemonContext) =>
   }
   process.on('uncaughtException', fatal)
   process.on('unhandledRejection', fatal)
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.on(signal, () => {
-      logger.info('stopping', { signal })
-      end(0, signal)
-    })
+  const drain = (reason: string, patient: boolean) => {
+    const drained = Promise.resolve(running?.drain?.(patient))
+    drained.catch((error: unknown) => logger.error('the daemon could not be drained', { error })).then(() => end(0, reason))
+  }
+  let terminations = 0
+  process.on('SIGTERM', () => {
+    logger.info('stopping', { signal: 'SIGTERM' })
+    if (++terminations === 1) drain('SIGTERM', false)
+    else end(0, 'SIGTERM')
+  })
+  process.on('SIGINT', () => {
+    logger.info('stopping', { signal: 'SIGINT' })
+    end(0, 'SIGINT')
+  })
   try {
-    running = await start({ ...loaded, ...inheritedLock(logger), name, logger, ready: readiness(), fatal })
+    running = await start({
+      ...loaded,
+      ...inheritedLock(logger),
+      name,
+      logger,
+      ready: readiness(),
+      fatal,
+      drain: () => drain('drained', true),
+    })
   } catch (error) {
     logger.error('the daemon could not start', { error })
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)

@@ -102,6 +102,7 @@ function context(name: string, settings: Readonly<Record<string, string>>, { log
     logger,
     configDir: '',
     ready: onReady,
+    drain: () => void stop().catch((cause: unknown) => logger.error('the mini-cluster did not stop cleanly', { cause })),
     fatal(error) {
       logger.error('the mini-cluster ends', { error })
       stop().catch((cause: unknown) => logger.error('the mini-cluster did not stop cleanly', { cause }))

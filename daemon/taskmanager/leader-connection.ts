@@ -65,15 +65,17 @@ export class LeaderConnection {
     this.#watchLeadership()
   }
   /** Says goodbye, when there is a leader to say it to. */
-  async stop(cause: string): Promise<void> {
+  async stop(cause: string, drained?: boolean): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
     this.#leadership.stop()
     this.#unwatch?.()
     const { taskManagerId } = this.options.registration()
-    await this.resourceManager?.disconnectTaskManager({ taskManagerId, cause }).catch((error: unknown) => {
-      this.options.logger.warn('the leader did not take the goodbye', { error })
-    })
+    await this.resourceManager
+      ?.disconnectTaskManager({ taskManagerId, cause, ...(drained === undefined ? {} : { drained }) })
+      .catch((error: unknown) => {
+        this.options.logger.warn('the leader did not take the goodbye', { error })
+      })
     this.#pursuit.abort(new FlottError('SHUTTING_DOWN', cause))
     this.#drop(cause)
   }

@@ -25,7 +25,7 @@ import { TaskExecutor, type TaskExecutorOptions } from './task-executor.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 
-export async function startTaskManager({ config, logger, ready }: DaemonContext): Promise<RunningDaemon> {
+export async function startTaskManager({ config, logger, ready, drain }: DaemonContext): Promise<RunningDaemon> {
   const clock = systemClock
   const random = systemRandom
   const taskManagerId = config['taskmanager.resource-id'] || `tm-${randomId(random)}`
@@ -55,6 +55,7 @@ export async function startTaskManager({ config, logger, ready }: DaemonContext)
     leaderlessTimeoutMs: config['taskmanager.leaderless-timeout'],
     watchdogMs: config['task.watchdog.timeout'],
     cancellationTimeoutMs: config['task.cancellation.timeout'],
+    drainTimeoutMs: config['taskmanager.drain.timeout'],
     ring: {
       slotBytes: config['taskmanager.memory.segment-size'],
       slots: powerOfTwoFrom(config['taskmanager.network.memory.buffers-per-channel']),
@@ -72,11 +73,13 @@ export async function startTaskManager({ config, logger, ready }: DaemonContext)
     processMetrics: processUsage,
     print: (line) => process.stdout.write(`${line}\n`),
     onRegistered: () => ready(`${taskManagerId} is registered; data port ${host}:${dataPort}`),
+    onDrainRequested: drain,
   })
   await retrieval.start()
   await taskExecutor.start()
   logger.info('TaskManager started', { taskManager: taskManagerId, host, dataPort, rpcPort })
   return {
+    drain: (patient) => taskExecutor.depart(patient),
     async stop() {
       await taskExecutor.stop()
       await retrieval.stop()

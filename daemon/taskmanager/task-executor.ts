@@ -31,6 +31,7 @@ import { createAttempt, isTerminal } from './attempt.js'
 import { Attempts } from './attempts.js'
 import { ChannelWiring, locator } from './channel-wiring.js'
 import { ChunkTransfer } from './chunk-transfer.js'
+import { Departure } from './departure.js'
 import type { RingOptions } from './exchange/ring.js'
 import type { JobArtifacts } from './job-artifacts.js'
 import { JobReports } from './job-reports.js'
@@ -59,6 +60,8 @@ export interface TaskExecutorOptions {
   readonly leaderlessTimeoutMs: number
   readonly watchdogMs: number
   readonly cancellationTimeoutMs: number
+  /** How long it waits for its tasks to move, when it is to go. */
+  readonly drainTimeoutMs: number
   readonly ring?: RingOptions
   readonly keepSpareWorker?: boolean
   readonly clock: Clock
@@ -78,6 +81,8 @@ export interface TaskExecutorOptions {
   print(line: string): void
   /** A leader took the registration. */
   onRegistered?(): void
+  /** An operator wants it gone: `depart(true)` is to be called, and the process ended. */
+  onDrainRequested?(): void
 }
 
 export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
@@ -94,6 +99,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   readonly #chunks: ChunkTransfer
   readonly #localBackup: LocalBackup | undefined
   readonly #artifacts: JobArtifacts | undefined
+  readonly #departure: Departure
   #slots: TaskSlotTable
   #unregister: (() => void) | undefined
 
@@ -150,6 +156,13 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     this.#localBackup = options.localBackup && new LocalBackup({ clock, logger, ...options.localBackup })
     this.#chunks = new ChunkTransfer({ blobs, clock, leader, ...(this.#localBackup ? { local: this.#localBackup } : {}) })
     this.#artifacts = options.artifacts?.(() => leader()?.address)
+    this.#departure = new Departure({
+      clock,
+      logger,
+      timeoutMs: options.drainTimeoutMs,
+      slots: () => this.#slots.filter(({ state }) => state === 'ALLOCATED' || state === 'ACTIVE').length,
+      ask: () => this.#leader.resourceManager?.drainTaskManager({ taskManagerId }),
+    })
   }
 
   async start(): Promise<void> {
@@ -157,9 +170,14 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     this.#unregister = this.options.rpc.endpoints.register(taskExecutorGateway, this)
     this.#leader.start()
   }
+  /** Resolves when it may go: nothing runs here any more, or there is nothing to wait for. Called again: no longer patient, maybe. */
+  depart(patient: boolean): Promise<void> {
+    return this.#departure.begin(patient)
+  }
   /** Says goodbye to the leader, then ends all tasks. */
   async stop(): Promise<void> {
-    await this.#leader.stop('the TaskManager stops')
+    const { outcome } = this.#departure
+    await this.#leader.stop(outcome?.cause ?? 'the TaskManager stops', outcome?.drained)
     this.#unregister?.()
     this.#mailbox.close()
     this.#chunks.close()
@@ -172,6 +190,8 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
 
   requestSlot(request: Request<'requestSlot'>): Accepted {
     return this.#turn(() => {
+      if (this.#departure.begun && this.#slots[request.slotIndex]?.state === 'FREE')
+        throw new FlottError('SHUTTING_DOWN', 'it is being drained')
       this.#stepSlots({ kind: 'slot-requested', ...request })
       this.#localBackup?.jobCame(request.jobId)
       return ACCEPTED
@@ -240,6 +260,12 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       if (!attempt || isTerminal(attempt.state)) throw new FlottError('TASK_LOST', `${attemptId} does not run here`)
       this.#attempts.apply(attemptId, { kind: 'events-received', operatorId, events })
       this.#postTo(attemptId, { kind: 'operator-events', attemptId, operatorId, events })
+      return ACCEPTED
+    })
+  }
+  drain(): Accepted {
+    return this.#turn(() => {
+      this.options.onDrainRequested?.()
       return ACCEPTED
     })
   }
@@ -430,6 +456,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       slots: this.#slotReports(),
       memory: { managedBytes, slotBytes: Math.floor(managedBytes / slotCount) },
       attempts: this.#attempts.fullReports(this.#metrics),
+      ...(this.#departure.begun ? { draining: true } : {}),
     }
   }
   #slotReports(): readonly SlotReport[] {

@@ -71,6 +71,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return () => cluster.startProcess(name)
     }),
   },
+  drain: {
+    weight: 2,
+    lastsMs: [1_000, 12_000],
+    begin: onVictim('taskmanager', (cluster, name) => {
+      cluster.drain(name)
+      return () => cluster.startProcess(name)
+    }),
+  },
   pause: {
     weight: 4,
     lastsMs: [100, 12_000],

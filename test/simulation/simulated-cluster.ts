@@ -58,6 +58,8 @@ export class SimulatedCluster {
   #onRestore = () => {}
   readonly #world: World
   readonly #processes = new Map<string, SimulatedProcess>()
+  readonly #stopping = new Set<SimulatedProcess>()
+  readonly #startAgain = new Set<string>()
   readonly #programs = new Map<string, () => unknown>()
   #incarnation = 0
   #diskId = 0
@@ -180,11 +182,22 @@ export class SimulatedCluster {
     else this.zookeeper.crash(zookeeperName)
     if (this.network.at(address)?.clock === clock) this.network.crash(address)
   }
+  /** `flott drain`, as far as somebody leads and knows the TaskManager. */
+  drain(name: string): void {
+    this.note(name, 'is to be drained')
+    const leader = this.#leader
+    leader?.process.clock.defer(() => {
+      leader.leading.dispatcher
+        .drainTaskManager({ taskManagerId: name })
+        .catch((error: unknown) => this.note('client', 'was refused', { error }))
+    })
+  }
   /** SIGTERM. What does not end by itself is killed later. */
-  stop(name: string): void {
+  stop(name: string, patient = false): void {
     const process = this.#processes.get(name)
     if (!process || process.clock.paused) return
     this.note(name, 'is stopped')
+    this.#stopping.add(process)
     let gone = false
     const bury = () => {
       if (gone || this.#processes.get(name) !== process) return
@@ -192,8 +205,9 @@ export class SimulatedCluster {
       this.#processes.delete(name)
       this.note(name, 'has ended')
       this.#bury(process, true)
+      if (this.#startAgain.delete(name)) this.startProcess(name)
     }
-    process.clock.defer(() => void process.stop().then(bury, bury))
+    process.clock.defer(() => void process.stop(patient).then(bury, bury))
     this.clock.setTimer(30_000, bury)
   }
   pause(name: string, { hostSleeps = false } = {}): void {
@@ -219,8 +233,12 @@ export class SimulatedCluster {
     disk.wipe()
   }
 
+  /** One that is being stopped starts again when it has ended. */
   startProcess(name: string): void {
-    if (this.#processes.has(name)) return
+    const before = this.#processes.get(name)
+    if (before && this.#stopping.has(before)) this.#startAgain.add(name)
+    if (before) return
+    this.#startAgain.delete(name)
     const incarnation = ++this.#incarnation
     this.note(name, 'starts', { incarnation })
     const onFailed = (error: unknown) => {
@@ -238,7 +256,13 @@ export class SimulatedCluster {
           onDisk: (diskId) => this.invariants.diskIs(diskId, this.#diskOf(name)),
           onFailed,
         })
-      : startSimulatedTaskManager(this.#world, { name, incarnation, slots: this.options.slotsEach, onFailed })
+      : startSimulatedTaskManager(this.#world, {
+          name,
+          incarnation,
+          slots: this.options.slotsEach,
+          onFailed,
+          onDrainRequested: () => this.stop(name, true),
+        })
     this.#processes.set(name, process)
   }
   #diskOf(name: string): SimulatedDisk {

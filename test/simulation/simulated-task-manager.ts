@@ -17,6 +17,8 @@ export interface SimulatedTaskManagerOptions {
   readonly slots: number
   /** The start has failed: the process ends. */
   onFailed(error: unknown): void
+  /** An operator wants it gone. */
+  onDrainRequested(): void
 }
 
 export function startSimulatedTaskManager(world: World, options: SimulatedTaskManagerOptions): SimulatedProcess {
@@ -28,8 +30,8 @@ export function startSimulatedTaskManager(world: World, options: SimulatedTaskMa
     address: `${name}:6122`,
     zookeeperName: `${name}#${incarnation}`,
     clock,
-    async stop() {
-      await (await booting)()
+    async stop(patient) {
+      await (await booting)(patient)
     },
   }
   const booting = boot(world, options, process)
@@ -38,7 +40,12 @@ export function startSimulatedTaskManager(world: World, options: SimulatedTaskMa
 }
 
 /** Returns what stops it. */
-async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, self: SimulatedProcess): Promise<() => Promise<void>> {
+async function boot(
+  world: World,
+  options: SimulatedTaskManagerOptions,
+  self: SimulatedProcess,
+): Promise<(patient: boolean) => Promise<void>> {
+  const { name, slots, onDrainRequested } = options
   const { random, timing, broken } = world
   const { address, clock, zookeeperName } = self
   const logger = loggerOf(world, name)
@@ -75,6 +82,8 @@ async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, 
     leaderlessTimeoutMs: timing.leaderlessTimeoutMs,
     watchdogMs: 0,
     cancellationTimeoutMs: 30_000,
+    drainTimeoutMs: 10_000,
+    onDrainRequested,
     ring: { slotBytes: 4096, slots: 4 },
     keepSpareWorker: false,
     clock,
@@ -98,7 +107,8 @@ async function boot(world: World, { name, slots }: SimulatedTaskManagerOptions, 
   })
   await retrieval.start()
   await taskExecutor.start()
-  return async () => {
+  return async (patient) => {
+    await taskExecutor.depart(patient)
     await taskExecutor.stop()
     await retrieval.stop()
   }

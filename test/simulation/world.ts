@@ -55,8 +55,8 @@ export interface SimulatedProcess {
   /** Its name as a client of ZooKeeper: another one for each incarnation. */
   readonly zookeeperName: string
   readonly clock: ProcessClock
-  /** SIGTERM: drains and ends; the process is gone when it resolves. */
-  stop(): Promise<void>
+  /** SIGTERM, or (patient) `flott drain`: drains and ends; the process is gone when it resolves. */
+  stop(patient: boolean): Promise<void>
 }
 
 export function loggerOf(world: Pick<World, 'note'>, name: string): Logger {

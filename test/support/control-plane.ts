@@ -60,6 +60,8 @@ export const NO_OPERATIONS: StorageOperations = {
 export interface CoordinatorLog {
   readonly calls: string[]
   restorePoint: { id: number; blob: string; manifest: CheckpointManifest } | undefined
+  /** The checkpoint that was asked for. */
+  completeCheckpoint: () => void
   context: JobMasterContext | undefined
   /** Awaited before the sources have started. */
   beforeSources: () => Promise<void>
@@ -75,6 +77,7 @@ export class ControlPlane {
   readonly coordinators: CoordinatorLog = {
     calls: [],
     restorePoint: undefined,
+    completeCheckpoint: () => {},
     context: undefined,
     beforeSources: async () => {},
     beforeClosed: async () => {},
@@ -163,6 +166,10 @@ export class ControlPlane {
     const checkpoints: CheckpointCoordinatorApi = {
       startTriggering: () => log('startTriggering'),
       stopTriggering: () => log('stopTriggering'),
+      takeNow: (onCompleted) => {
+        log('takeNow')
+        coordinators.completeCheckpoint = onCompleted
+      },
       acknowledge: () => {},
       decline: () => {},
       awaitFinalCheckpoint: () => {},

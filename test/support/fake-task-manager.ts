@@ -2,7 +2,12 @@
 import { type Epoch, NO_EPOCH } from '#core/epoch.js'
 import { FlottError, serializeError } from '#core/errors.js'
 import { type ExecutionState, type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
-import { type AttemptReport, resourceManagerGateway, type SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
+import {
+  type AttemptReport,
+  type DrainProgress,
+  resourceManagerGateway,
+  type SlotReport,
+} from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { DeploymentRecord, TaskDeployment } from '#protocol/graph/deployment.js'
 import { decodeDeployment } from '#protocol/graph/deployment-format.js'
@@ -51,6 +56,8 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   refuseTasks: FlottError | undefined
   /** Submissions never arrive. */
   loseTasks = false
+  draining = false
+  drainRequests = 0
   /** Made anew when the process is. */
   processId: string
   /** What a report says beyond its state. */
@@ -82,6 +89,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
       memory: { managedBytes: 1, slotBytes: 1 },
       attempts: this.#reports(),
       version: '0',
+      ...(this.draining ? { draining: true as const } : {}),
     })
   }
   crash(): void {
@@ -152,6 +160,18 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   }
   async heartbeat(): Promise<TaskExecutorHeartbeat> {
     return { slots: this.slots, attempts: this.#reports(), metrics: {}, process: { rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 } }
+  }
+  async drain() {
+    this.drainRequests++
+    return { accepted: true } as const
+  }
+  /** Says that it wants to go. */
+  wantsToGo(): Promise<DrainProgress> {
+    return this.#connection!.gateway(resourceManagerGateway, { epoch: () => this.#epoch }).drainTaskManager({ taskManagerId: this.id })
+  }
+  goodbye(drained: boolean): Promise<unknown> {
+    const gateway = this.#connection!.gateway(resourceManagerGateway, { epoch: () => this.#epoch })
+    return gateway.disconnectTaskManager({ taskManagerId: this.id, cause: 'it goes', drained })
   }
   async failTasks() {
     return { accepted: true } as const

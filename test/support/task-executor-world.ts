@@ -2,7 +2,7 @@ import type { Epoch } from '#core/epoch.js'
 import { silentLogger } from '#core/logger.js'
 import { seededRandom } from '#core/random.js'
 import { type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
-import { resourceManagerGateway, type TaskManagerRegistration } from '#protocol/gateways/resource-manager-gateway.js'
+import { type DrainProgress, resourceManagerGateway, type TaskManagerRegistration } from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import { encodeDeployment } from '#protocol/graph/deployment-format.js'
@@ -101,6 +101,9 @@ export class ScriptedLeader {
   /** Called before a report is taken; throws or waits instead of taking it. */
   beforeTaking: (line: string) => Promise<void> | void = () => {}
   connection: RpcConnection | undefined
+  /** How often it was told that the TaskManager wants to go, and what it answers. */
+  wishes = 0
+  progress: DrainProgress = { slots: 1, moving: true, missing: [] }
   readonly info: LeaderInfo
 
   constructor(
@@ -119,8 +122,12 @@ export class ScriptedLeader {
         this.told.push(`slots ${slots.map((slot) => slot.state).join(' ')}`)
         return { accepted: true }
       },
-      disconnectTaskManager: async ({ cause }) => {
-        this.goodbyes.push(cause)
+      drainTaskManager: async () => {
+        this.wishes++
+        return this.progress
+      },
+      disconnectTaskManager: async ({ cause, drained }) => {
+        this.goodbyes.push(drained === undefined ? cause : `${drained ? '' : 'not '}drained: ${cause}`)
         return { accepted: true }
       },
     })
@@ -157,6 +164,7 @@ export class TaskExecutorWorld {
   readonly data = new RecordingNetwork()
   readonly retrieval = new ScriptedRetrieval()
   readonly printed: string[] = []
+  drainRequests = 0
   readonly process = this.network.process('tm:1')
   readonly taskExecutor = new TaskExecutor({
     taskManagerId: 'tm',
@@ -170,6 +178,8 @@ export class TaskExecutorWorld {
     leaderlessTimeoutMs: 60_000,
     watchdogMs: 30_000,
     cancellationTimeoutMs: 180_000,
+    drainTimeoutMs: 30_000,
+    onDrainRequested: () => void this.drainRequests++,
     clock: this.clock,
     random: seededRandom(1),
     logger: silentLogger,

@@ -186,6 +186,12 @@ export const OPTIONS = {
     scope: 'cluster',
     doc: 'Tasks run on this long without ZooKeeper and a leader, then they stop.',
   },
+  'taskmanager.drain.timeout': {
+    default: '30 s',
+    kind: duration,
+    scope: 'cluster',
+    doc: 'How long a TaskManager that is to go (SIGTERM, flott drain) waits for its tasks to move; then it goes anyway. 0 s: at once.',
+  },
   'task.cancellation.timeout': {
     default: '180 s',
     kind: duration,

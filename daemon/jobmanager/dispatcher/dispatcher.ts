@@ -10,6 +10,7 @@ import type { Random } from '#core/random.js'
 import type {
   ClusterOverview,
   DispatcherGateway,
+  DrainStatus,
   JobDetails,
   JobOverview,
   TaskManagerDetails,
@@ -150,6 +151,12 @@ export class Dispatcher implements DispatcherGateway {
   }
   async listTaskManagers(): Promise<readonly TaskManagerDetails[]> {
     return this.options.resourceManager.describe()
+  }
+  drainTaskManager({ taskManagerId }: { taskManagerId: string }): Promise<DrainStatus> {
+    return this.options.resourceManager.requestDrain(taskManagerId)
+  }
+  async drainStatus({ taskManagerId }: { taskManagerId: string }): Promise<DrainStatus> {
+    return this.options.resourceManager.drainStatus(taskManagerId)
   }
 
   async #submit(jobGraph: JobGraph): Promise<void> {

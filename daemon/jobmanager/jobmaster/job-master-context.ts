@@ -67,6 +67,8 @@ export interface CheckpointCoordinatorApi {
   startTriggering(): void
   /** A task is not running any more, or the job restarts: no new ones, pending ones are aborted (which rolls nothing back). */
   stopTriggering(cause: Error): void
+  /** One that begins at once, or the one that is going on: `onCompleted` is called when it is complete, unless the triggering stops before. */
+  takeNow(onCompleted: () => void): void
   acknowledge(ack: CheckpointAcknowledgement): void
   decline(attemptId: string, checkpointId: number, cause: Error): void
   /** The attempt's data has ended and it waits for a checkpoint begun after that: once all sources do, one begins at once. */

@@ -28,6 +28,7 @@ import type { GrantedSlot, SlotOwner, SlotProvider, TaskManagerInfo } from '../r
 import { mergeAccumulators, mergeAllAccumulators } from './accumulators.js'
 import { CollectedResults } from './collected-results.js'
 import type { CoordinatorFactory } from './coordinator-factory.js'
+import { type DrainProgressOfJob, JobDrain } from './drain/job-drain.js'
 import { EventSender } from './event-sender.js'
 import type { AllocatedSlot } from './executiongraph/execution.js'
 import { ExecutionGraph, type ExecutionVertex } from './executiongraph/execution-graph.js'
@@ -84,6 +85,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   readonly #checkpoints: CheckpointCoordinatorApi
   readonly #sources: SourceCoordinatorsApi
   readonly #takeover: Takeover
+  readonly #drain: JobDrain
   readonly #history: JobHistory
   readonly #ending = new AbortController()
   #disconnect: (() => void) | undefined
@@ -123,6 +125,14 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       checkpoints,
       pool,
       timeoutMs: settings.taskManagerTimeoutMs,
+    })
+    this.#drain = new JobDrain({
+      context: this,
+      graph: this.#graph,
+      scheduler: this.#scheduler,
+      slots: this.#slots,
+      checkpoints,
+      takesCheckpoints: settings.checkpoints.intervalMs > 0,
     })
     this.#history = new JobHistory(this, () => {
       const { entries: exceptions, truncated: exceptionsTruncated } = this.#scheduler.exceptions
@@ -242,6 +252,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.run(() => {
       this.#slots.granted(slots)
       this.#scheduler.slotsChanged()
+      this.#drain.look()
     })
   }
   slotLost(allocationId: string, cause: string): void {
@@ -259,15 +270,22 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       this.#takeover.registered(info, attempts, slots)
       this.#cancelUnrecorded(taskManagerId, attempts)
     })
-    return new Set(this.#slots.pool.heldOn(taskManagerId).map((slot) => slot.allocationId))
+    return new Set(this.#slots.pool.slotsOn(taskManagerId).map((slot) => slot.allocationId))
   }
   taskManagerLost(taskManagerId: string, cause: Error): void {
     this.run(() => {
-      for (const { allocationId } of this.#slots.pool.heldOn(taskManagerId)) this.#slots.pool.lose(allocationId)
+      for (const { allocationId } of this.#slots.pool.slotsOn(taskManagerId)) this.#slots.pool.lose(allocationId)
+      this.#drain.taskManagerLost(taskManagerId)
       this.#takeover.taskManagerLost(taskManagerId, cause.message)
       this.#tasksLost((slot) => slot.taskManagerId === taskManagerId, cause)
       this.#scheduler.slotsLost(cause)
     })
+  }
+  taskManagerDraining(taskManagerId: string): void {
+    this.run(() => this.#drain.taskManagerDraining(taskManagerId))
+  }
+  drainProgress(taskManagerId: string): DrainProgressOfJob | undefined {
+    return this.#drain.progress(taskManagerId)
   }
   heartbeatReceived(heartbeat: {
     taskManagerId: string
@@ -319,14 +337,20 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       now: () => this.clock.now(),
       random: () => this.random.next(),
       after: (delayMs, fire) => void this.#timer(delayMs, fire),
-      acquireSlots: (slots) => this.#slots.acquire(slots),
+      acquireSlots: (slots) => {
+        this.#slots.acquire(slots)
+        this.#drain.look()
+      },
       holdsSlots: (slots) => this.#slots.pool.holdsAll(slots),
       recordDeployment: (region, run) => this.#deployer.record(region, run),
       submitTasks: (tasks) => this.#deployer.submit(tasks),
       cancelTasks: (tasks) => this.#deployer.cancel(tasks),
-      allRunning: () => this.#checkpoints.startTriggering(),
+      allRunning: () => {
+        this.#checkpoints.startTriggering()
+        this.#drain.look()
+      },
       regionsStopped: (regions, wholeJob, cause) => {
-        const level = isFlottError(cause, 'JOB_CANCELED') ? 'info' : 'warn'
+        const level = isFlottError(cause, 'JOB_CANCELED', 'SHUTTING_DOWN') ? 'info' : 'warn'
         this.logger[level]('tasks are stopped', { regions: regions.length, wholeJob, cause })
         this.#checkpoints.stopTriggering(cause)
         this.#deployer.regionsStopped(regions, wholeJob)

@@ -6,8 +6,9 @@ import type { Clock } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
-import type { TaskManagerDetails } from '#protocol/gateways/dispatcher-gateway.js'
+import type { DrainStatus, TaskManagerDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type {
+  DrainProgress,
   RegistrationAnswer,
   ResourceManagerGateway,
   SlotReport,
@@ -18,11 +19,14 @@ import type { Reign } from '#protocol/ha/leadership.js'
 import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
-import { NO_SLOTS, type SlotEffect, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from './slot-manager.js'
+import { freeSlotCount, NO_SLOTS, type SlotEffect, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from './slot-manager.js'
 import type { SlotOwner, SlotProvider, TaskManagerInfo, WantedSlot } from './slot-provider.js'
 
 /** A slot that was refused is looked at again after this long, so that a TaskManager that refuses at once is not asked in a loop. */
 const FREE_RETRY_MS = 1_000
+/** How many of those that have gone are remembered, for who asks what became of them. */
+const GONE_MAX = 100
+const NOTHING_LEFT: DrainProgress = { slots: 0, moving: false, missing: [] }
 
 export interface ResourceManagerOptions {
   readonly clock: Clock
@@ -40,6 +44,7 @@ interface ConnectedTaskManager {
   slots: readonly SlotReport[]
   last?: TaskExecutorHeartbeat
   heartbeats: number
+  draining: boolean
 }
 
 export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotProvider {
@@ -48,6 +53,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   readonly #mailbox: Mailbox
   readonly #taskManagers = new Map<string, ConnectedTaskManager>()
   readonly #jobMasters = new Map<string, SlotOwner>()
+  readonly #gone = new Map<string, DrainStatus>()
   readonly #heartbeats: HeartbeatMonitor<TaskExecutorHeartbeat>
 
   constructor(private readonly options: ResourceManagerOptions) {
@@ -83,11 +89,39 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     })
     return { accepted: true }
   }
-  async disconnectTaskManager(request: { taskManagerId: string; cause: string }, { connection }: CallContext): Promise<{ accepted: true }> {
+  async disconnectTaskManager(
+    { taskManagerId, cause, drained }: { taskManagerId: string; cause: string; drained?: boolean },
+    { connection }: CallContext,
+  ): Promise<{ accepted: true }> {
     this.#mailbox.run(() => {
-      if (this.#taskManagers.get(request.taskManagerId)?.connection === connection) this.#lost(request.taskManagerId, request.cause)
+      if (this.#taskManagers.get(taskManagerId)?.connection !== connection) return
+      this.#lost(taskManagerId, cause, drained === undefined ? 'LOST' : drained ? 'DRAINED' : 'NOT_DRAINED')
     })
     return { accepted: true }
+  }
+  drainTaskManager({ taskManagerId }: { taskManagerId: string }, { connection }: CallContext): Promise<DrainProgress> {
+    return this.#mailbox.call(() => {
+      const taskManager = this.#taskManagers.get(taskManagerId)
+      if (taskManager?.connection !== connection) throw new FlottError('NOT_FOUND', `${taskManagerId} is not registered`)
+      this.#drain(taskManagerId, taskManager)
+      return this.#drainProgress(taskManagerId)
+    })
+  }
+
+  /** Asks the TaskManager to go; it says when. NOT_FOUND. */
+  async requestDrain(taskManagerId: string): Promise<DrainStatus> {
+    const taskManager = this.#taskManagers.get(taskManagerId)
+    if (!taskManager) throw new FlottError('NOT_FOUND', `no TaskManager ${taskManagerId} is registered`)
+    await taskManager.gateway.drain({})
+    return this.drainStatus(taskManagerId)
+  }
+  drainStatus(taskManagerId: string): DrainStatus {
+    const taskManager = this.#taskManagers.get(taskManagerId)
+    const gone = this.#gone.get(taskManagerId)
+    if (!taskManager && !gone) throw new FlottError('NOT_FOUND', `no TaskManager ${taskManagerId} is registered`)
+    if (!taskManager) return gone!
+    const { processId } = taskManager.registration
+    return { taskManagerId, processId, state: taskManager.draining ? 'DRAINING' : 'REGISTERED', ...this.#drainProgress(taskManagerId) }
   }
 
   connectJobMaster(jobId: string, owner: SlotOwner): () => void {
@@ -119,7 +153,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
 
   describe(): readonly TaskManagerDetails[] {
     const now = this.options.clock.now()
-    return [...this.#taskManagers.values()].map(({ registration, slots, last }) => {
+    return [...this.#taskManagers.values()].map(({ registration, slots, last, draining }) => {
       const { taskManagerId, host, dataPort, hardware, memory } = registration
       return {
         taskManagerId,
@@ -127,6 +161,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
         dataPort,
         timeSinceLastHeartbeat: now - (this.#heartbeats.silentMs(taskManagerId) ?? 0),
         slots,
+        blocked: draining,
         hardware,
         managedBytes: memory.managedBytes,
         slotBytes: memory.slotBytes,
@@ -136,16 +171,17 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     })
   }
   slotCounts(): { total: number; free: number } {
-    const slots = this.#state.taskManagers.flatMap((tm) => tm.slots)
-    return { total: slots.length, free: slots.filter((slot) => slot.state === 'FREE').length }
+    const total = this.#state.taskManagers.reduce((sum, tm) => sum + tm.slots.length, 0)
+    return { total, free: freeSlotCount(this.#state) }
   }
 
   #register(registration: TaskManagerRegistration, connection: RpcConnection): void {
-    const { taskManagerId, processId, attempts, slots } = registration
+    const { taskManagerId, processId, attempts, slots, draining = false } = registration
     const before = this.#taskManagers.get(taskManagerId)
     if (before && before.registration.processId !== processId) this.#lost(taskManagerId, 'its process was replaced by a new one')
     const gateway = connection.gateway(taskExecutorGateway, { epoch: () => this.#epoch() })
-    this.#taskManagers.set(taskManagerId, { registration, connection, gateway, slots, heartbeats: 0 })
+    this.#taskManagers.set(taskManagerId, { registration, connection, gateway, slots, heartbeats: 0, draining })
+    this.#gone.delete(taskManagerId)
     this.#watch(taskManagerId, connection)
     const keep = new Set<string>()
     for (const [jobId, owner] of this.#jobMasters) {
@@ -154,7 +190,26 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
         keep.add(allocationId)
     }
     this.options.logger.info('TaskManager registered', { taskManagerId, processId, slots: slots.length, attempts: attempts.length })
-    this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep })
+    this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep, blocked: draining })
+  }
+
+  #drain(taskManagerId: string, taskManager: ConnectedTaskManager): void {
+    if (!taskManager.draining) this.options.logger.info('TaskManager is drained', { taskManagerId })
+    taskManager.draining = true
+    this.#take({ kind: 'task-manager-blocked', taskManagerId })
+    for (const owner of [...this.#jobMasters.values()]) owner.taskManagerDraining(taskManagerId)
+  }
+  #drainProgress(taskManagerId: string): DrainProgress {
+    const slots = this.#state.taskManagers.find((tm) => tm.taskManagerId === taskManagerId)?.slots ?? []
+    const said = [...this.#jobMasters].flatMap(([jobId, owner]) => {
+      const progress = owner.drainProgress(taskManagerId)
+      return progress ? [{ jobId, progress }] : []
+    })
+    return {
+      slots: slots.filter(({ state }) => state === 'ALLOCATED' || state === 'REQUESTED').length,
+      moving: said.some(({ progress }) => progress.moving),
+      missing: said.flatMap(({ jobId, progress }) => (progress.moving ? [] : [`job ${jobId}: ${progress.missing}`])),
+    }
   }
 
   /** Nothing is sent under a reign that is over, though its timers have not told yet. */
@@ -210,9 +265,14 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     this.#take({ kind: 'slots-reported', taskManagerId, slots })
   }
 
-  #lost(taskManagerId: string, cause: string): void {
+  #lost(taskManagerId: string, cause: string, state: DrainStatus['state'] = 'LOST'): void {
     if (!this.options.reign.holds()) return // Whoever leads next finds out by itself.
-    if (!this.#taskManagers.delete(taskManagerId)) return
+    const lost = this.#taskManagers.get(taskManagerId)
+    if (!lost) return
+    const left = state === 'DRAINED' ? NOTHING_LEFT : this.#drainProgress(taskManagerId)
+    this.#gone.set(taskManagerId, { ...left, taskManagerId, processId: lost.registration.processId, state, moving: false })
+    for (const id of this.#gone.keys()) if (this.#gone.size > GONE_MAX) this.#gone.delete(id)
+    this.#taskManagers.delete(taskManagerId)
     this.#heartbeats.unwatch(taskManagerId)
     this.options.logger.warn('TaskManager lost', { taskManagerId, cause })
     const error = new FlottError('TASK_LOST', `TaskManager ${taskManagerId} is lost: ${cause}`)

@@ -22,6 +22,8 @@ export interface Slot {
 export interface RegisteredTaskManager {
   readonly taskManagerId: string
   readonly slots: readonly Slot[]
+  /** It is being drained: its free slots are nobody's. */
+  readonly blocked: boolean
 }
 export interface SlotRef {
   readonly allocationId: string
@@ -53,7 +55,10 @@ export type SlotEvent =
       readonly taskManagerId: string
       readonly slots: readonly SlotReport[]
       readonly keep: ReadonlySet<string>
+      readonly blocked: boolean
     }
+  /** Nothing is allocated there any more; what a batch that is not granted yet has there is looked for elsewhere. */
+  | { readonly kind: 'task-manager-blocked'; readonly taskManagerId: string }
   | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly cause: string }
   | { readonly kind: 'slots-reported'; readonly taskManagerId: string; readonly slots: readonly SlotReport[] }
   | {
@@ -81,6 +86,9 @@ export function stepSlots(state: SlotManagerState, event: SlotEvent): SlotStep {
   switch (event.kind) {
     case 'task-manager-registered':
       draft.register(event)
+      break
+    case 'task-manager-blocked':
+      draft.block(event.taskManagerId)
       break
     case 'task-manager-lost':
       draft.lose(event.taskManagerId, event.cause)
@@ -122,8 +130,8 @@ class Draft {
     return { state: { taskManagers: this.taskManagers, batches: this.batches }, effects: this.#effects }
   }
 
-  register(event: { taskManagerId: string; slots: readonly SlotReport[]; keep: ReadonlySet<string> }): void {
-    const { taskManagerId, keep } = event
+  register(event: SlotEvent & { kind: 'task-manager-registered' }): void {
+    const { taskManagerId, keep, blocked } = event
     const before = this.taskManagers.find((tm) => tm.taskManagerId === taskManagerId)
     const slots = event.slots.map((report): Slot => {
       const { slotIndex, jobId, allocationId } = report
@@ -132,10 +140,22 @@ class Draft {
       this.#free(taskManagerId, allocationId, 'no job of this leader goes on with it')
       return { slotIndex, state: 'RELEASING', jobId, allocationId }
     })
-    this.#put({ taskManagerId, slots })
+    this.#put({ taskManagerId, slots, blocked })
     const present = new Set(slots.flatMap((slot) => (slot.state === 'ALLOCATED' ? [slot.allocationId] : [])))
     for (const slot of before?.slots ?? [])
       if (!present.has(slot.allocationId)) this.#gone(slot, 'the TaskManager came back without the slot')
+  }
+
+  block(taskManagerId: string): void {
+    const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManagerId)
+    const taskManager = this.taskManagers[at]
+    if (!taskManager || taskManager.blocked) return
+    this.taskManagers = this.taskManagers.with(at, { ...taskManager, blocked: true })
+    // What it was asked for and has not answered yet it refuses by itself.
+    for (const { state, allocationId } of taskManager.slots) {
+      if (state !== 'ALLOCATED' || allocationId === undefined || !this.#request(allocationId, withoutSlot)) continue
+      this.release(allocationId, 'the TaskManager is being drained')
+    }
   }
 
   lose(taskManagerId: string, cause: string): void {
@@ -219,8 +239,8 @@ class Draft {
   }
 
   #freeSlots(): readonly FreeSlot[] {
-    return this.taskManagers.flatMap(({ taskManagerId, slots }) =>
-      slots.filter((slot) => slot.state === 'FREE').map(({ slotIndex }) => ({ taskManagerId, slotIndex })),
+    return this.taskManagers.flatMap(({ taskManagerId, slots, blocked }) =>
+      slots.filter((slot) => slot.state === 'FREE' && !blocked).map(({ slotIndex }) => ({ taskManagerId, slotIndex })),
     )
   }
   /** A slot that was in use is no more: its job is told, or its request looks for another one. */
@@ -249,9 +269,9 @@ class Draft {
   }
   #set(taskManagerId: string, slot: Slot): void {
     const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManagerId)
-    const { slots } = this.taskManagers[at]!
-    const changed = slots.map((s) => (s.slotIndex === slot.slotIndex ? slot : s))
-    this.taskManagers = this.taskManagers.with(at, { taskManagerId, slots: changed })
+    const taskManager = this.taskManagers[at]!
+    const slots = taskManager.slots.map((s) => (s.slotIndex === slot.slotIndex ? slot : s))
+    this.taskManagers = this.taskManagers.with(at, { ...taskManager, slots })
   }
   #put(taskManager: RegisteredTaskManager): void {
     const at = this.taskManagers.findIndex((tm) => tm.taskManagerId === taskManager.taskManagerId)
@@ -263,6 +283,10 @@ function withoutSlot({ slot: _, ...request }: RequestedSlot): RequestedSlot {
   return request
 }
 
+export function freeSlotCount({ taskManagers }: SlotManagerState): number {
+  return taskManagers.flatMap((tm) => (tm.blocked ? [] : tm.slots)).filter((slot) => slot.state === 'FREE').length
+}
+
 /** Why the job waits: 'needs 4 slots of group default, 2 are free'. Undefined where it waits for nothing that is missing. */
 export function waitingFor(state: SlotManagerState, jobId: string): string | undefined {
   const missing = state.batches
@@ -271,7 +295,7 @@ export function waitingFor(state: SlotManagerState, jobId: string): string | und
   if (missing.length === 0) return undefined
   const byGroup = new Map<string, number>()
   for (const { group } of missing) byGroup.set(group, (byGroup.get(group) ?? 0) + 1)
-  const free = state.taskManagers.flatMap((tm) => tm.slots).filter((slot) => slot.state === 'FREE').length
+  const free = freeSlotCount(state)
   const needs = [...byGroup].map(([group, count]) => `${count} ${count === 1 ? 'slot' : 'slots'} of group ${group}`).join(' and ')
   return `needs ${needs}, ${free} ${free === 1 ? 'is' : 'are'} free`
 }

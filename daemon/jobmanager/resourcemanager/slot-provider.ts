@@ -46,6 +46,10 @@ export interface SlotOwner {
   /** What a TaskManager reports of this job when it registers. Returns the allocations that the job goes on with; all others are freed. */
   taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string>
   taskManagerLost(taskManagerId: string, cause: Error): void
+  /** It is being drained: the job moves its tasks from there, if it can. Said again and again. */
+  taskManagerDraining(taskManagerId: string): void
+  /** How far that is; undefined where the job has no slot there. */
+  drainProgress(taskManagerId: string): { readonly moving: true } | { readonly moving: false; readonly missing: string } | undefined
   /** The job's part of a heartbeat's answer. */
   heartbeatReceived(heartbeat: {
     readonly taskManagerId: string

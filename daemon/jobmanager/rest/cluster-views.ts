@@ -1,7 +1,8 @@
 /** TaskManagers and the cluster in the REST API's words. Pure. */
 import { formatEpoch } from '#core/epoch.js'
-import type { ClusterOverview, TaskManagerDetails } from '#protocol/gateways/dispatcher-gateway.js'
+import type { ClusterOverview, DrainStatus, TaskManagerDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
+import type { DrainResponse } from '#protocol/rest/drain.js'
 import type { ClusterOverviewResponse, TaskManagerDetailsResponse, TaskManagerItem } from '#protocol/rest/responses.js'
 
 export function clusterOverviewView(overview: ClusterOverview, leader: LeaderInfo, version: string): ClusterOverviewResponse {
@@ -39,7 +40,12 @@ export function taskManagerItem(taskManager: TaskManagerDetails): TaskManagerIte
     },
     memoryConfiguration: { managedMemory: taskManager.managedBytes, slotMemory: taskManager.slotBytes },
     process: process === undefined ? null : { rss: process.rssBytes, heapUsed: process.heapUsedBytes, cpuSeconds: process.cpuSeconds },
+    blocked: taskManager.blocked,
   }
+}
+
+export function drainView({ taskManagerId, processId, ...progress }: DrainStatus): DrainResponse {
+  return { 'taskmanager-id': taskManagerId, 'process-id': processId, ...progress }
 }
 
 export function taskManagerDetailsView(taskManager: TaskManagerDetails): TaskManagerDetailsResponse {

@@ -15,7 +15,7 @@ import type {
 } from '#protocol/rest/responses.js'
 import { toTaggedJson } from '#protocol/rest/tagged-json.js'
 import { checkpointItem, checkpointsView } from './checkpoint-views.js'
-import { clusterOverviewView, taskManagerDetailsView, taskManagerItem } from './cluster-views.js'
+import { clusterOverviewView, drainView, taskManagerDetailsView, taskManagerItem } from './cluster-views.js'
 import {
   accumulatorsView,
   exceptionsView,
@@ -93,6 +93,15 @@ export function leaderRoutes(rest: RestContext): readonly Route[] {
       if (!found) throw new FlottError('NOT_FOUND', `no TaskManager ${id} is registered`)
       return taskManagerDetailsView(found)
     }),
+    get('/flott/taskmanagers/:taskmanagerid/drain', async (ctx, { dispatcher }) =>
+      drainView(await dispatcher.drainStatus({ taskManagerId: ctx.params['taskmanagerid']! })),
+    ),
+    {
+      method: 'post',
+      path: '/flott/taskmanagers/:taskmanagerid/drain',
+      status: 202,
+      handle: async (ctx, { dispatcher }) => drainView(await dispatcher.drainTaskManager({ taskManagerId: ctx.params['taskmanagerid']! })),
+    },
     get('/jobmanager/config', async () => rest.configuration),
     get('/flott/fsck', (_, { storage }) => storage.check({ repair: false })),
     { method: 'post', path: '/flott/fsck', handle: (_, { storage }) => storage.check({ repair: true }) },

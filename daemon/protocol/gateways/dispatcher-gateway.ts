@@ -3,7 +3,7 @@ import { defineGateway } from '../gateway.js'
 import type { JobGraph } from '../graph/job-graph.js'
 import type { JobFact, JobStatus } from '../ha/facts.js'
 import type { CheckpointMetrics, ExecutionState } from './job-master-gateway.js'
-import type { HardwareDescription, SlotReport } from './resource-manager-gateway.js'
+import type { DrainProgress, HardwareDescription, SlotReport } from './resource-manager-gateway.js'
 import type { TaskMetrics } from './task-executor-gateway.js'
 
 /** Served by the leading JobManager; called by the REST handlers (of the leader itself, in process). Snapshots are plain data. */
@@ -23,6 +23,18 @@ export interface DispatcherGateway {
   }): Promise<{ records: readonly unknown[]; next: number; ended: boolean }>
   clusterOverview(request: Record<string, never>): Promise<ClusterOverview>
   listTaskManagers(request: Record<string, never>): Promise<readonly TaskManagerDetails[]>
+  /** Asks it to go. NOT_FOUND where it is not registered. */
+  drainTaskManager(request: { taskManagerId: string }): Promise<DrainStatus>
+  /** Also of one that has gone a while ago. NOT_FOUND. */
+  drainStatus(request: { taskManagerId: string }): Promise<DrainStatus>
+}
+
+export interface DrainStatus extends DrainProgress {
+  readonly taskManagerId: string
+  /** Another one of the same id is not the one that was to be drained. */
+  readonly processId: string
+  /** REGISTERED: nobody wants it gone. DRAINED, NOT_DRAINED: it has gone, with all slots free or not. LOST: it went otherwise. */
+  readonly state: 'REGISTERED' | 'DRAINING' | 'DRAINED' | 'NOT_DRAINED' | 'LOST'
 }
 
 export interface JobOverview {
@@ -130,6 +142,8 @@ export interface TaskManagerDetails {
   readonly dataPort: number
   readonly timeSinceLastHeartbeat: number
   readonly slots: readonly SlotReport[]
+  /** Nothing new is allocated there: it is being drained. */
+  readonly blocked: boolean
   readonly hardware: HardwareDescription
   readonly managedBytes: number
   readonly slotBytes: number
@@ -145,4 +159,6 @@ export const dispatcherGateway = defineGateway<DispatcherGateway>('Dispatcher', 
   fetchCollected: { timeoutMs: 10_000, idempotent: true },
   clusterOverview: { timeoutMs: 10_000, idempotent: true },
   listTaskManagers: { timeoutMs: 10_000, idempotent: true },
+  drainTaskManager: { timeoutMs: 15_000, idempotent: true },
+  drainStatus: { timeoutMs: 10_000, idempotent: true },
 })

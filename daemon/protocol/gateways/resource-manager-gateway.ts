@@ -9,8 +9,22 @@ export interface ResourceManagerGateway {
   registerTaskManager(request: TaskManagerRegistration): Promise<RegistrationAnswer>
   /** After each change of a slot (a worker died, a slot was freed). */
   reportSlots(request: { taskManagerId: string; slots: readonly SlotReport[] }): Promise<{ accepted: true }>
-  /** Clean goodbye before the process ends. */
-  disconnectTaskManager(request: { taskManagerId: string; cause: string }): Promise<{ accepted: true }>
+  /**
+   * The TaskManager wants to go: from now on nothing is allocated there, and jobs move their tasks from there. Repeated until nothing is
+   * left, or until it goes anyway; the wish is also part of its registration, so that it outlives the leader.
+   */
+  drainTaskManager(request: { taskManagerId: string }): Promise<DrainProgress>
+  /** Clean goodbye before the process ends. `drained`: it was to be drained, and all its slots were free, or not. */
+  disconnectTaskManager(request: { taskManagerId: string; cause: string; drained?: boolean }): Promise<{ accepted: true }>
+}
+
+export interface DrainProgress {
+  /** Slots there that jobs still have. */
+  readonly slots: number
+  /** A job is about to free one of them. */
+  readonly moving: boolean
+  /** Why the others can not be freed: 'job …: needs 2 slots of group default, 1 is free'. */
+  readonly missing: readonly string[]
 }
 
 export interface RegistrationAnswer {
@@ -31,6 +45,8 @@ export interface TaskManagerRegistration {
   readonly memory: { readonly managedBytes: number; readonly slotBytes: number }
   readonly attempts: readonly AttemptReport[]
   readonly version: string
+  /** It wants to go: see drainTaskManager. */
+  readonly draining?: true
 }
 
 export interface HardwareDescription {
@@ -79,5 +95,6 @@ export interface AttemptReport {
 export const resourceManagerGateway = defineGateway<ResourceManagerGateway>('ResourceManager', {
   registerTaskManager: { timeoutMs: 10_000, idempotent: true },
   reportSlots: { timeoutMs: 10_000, idempotent: true },
+  drainTaskManager: { timeoutMs: 2_000, idempotent: true },
   disconnectTaskManager: { timeoutMs: 5_000, idempotent: true },
 })

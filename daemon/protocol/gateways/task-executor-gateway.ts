@@ -36,6 +36,8 @@ export interface TaskExecutorGateway {
     events: readonly NumberedEvent[]
   }): Promise<{ accepted: true }>
   heartbeat(request: { sequence: number }): Promise<TaskExecutorHeartbeat>
+  /** An operator wants it gone: it asks to be drained (ResourceManagerGateway.drainTaskManager), and ends its process then. */
+  drain(request: Record<string, never>): Promise<{ accepted: true }>
 }
 
 export interface NumberedEvent {
@@ -91,4 +93,5 @@ export const taskExecutorGateway = defineGateway<TaskExecutorGateway>('TaskExecu
   notifyCheckpointAborted: { timeoutMs: 10_000, idempotent: true },
   sendOperatorEvents: { timeoutMs: 10_000, idempotent: true },
   heartbeat: { timeoutMs: 10_000, idempotent: true },
+  drain: { timeoutMs: 10_000, idempotent: true },
 })

@@ -229,6 +229,8 @@ export interface TaskManagerItem {
   }
   readonly memoryConfiguration: { readonly managedMemory: number; readonly slotMemory: number }
   readonly process: { readonly rss: number; readonly heapUsed: number; readonly cpuSeconds: number } | null
+  /** It is being drained: its free slots are nobody's. */
+  readonly blocked: boolean
 }
 export interface TaskManagersResponse {
   readonly taskmanagers: readonly TaskManagerItem[]

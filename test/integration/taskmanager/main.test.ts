@@ -33,6 +33,7 @@ async function jobManager() {
       return { clusterUuid: 'uuid', heartbeatIntervalMs: 60_000, heartbeatTimeoutMs: 300_000 }
     },
     reportSlots: async () => ({ accepted: true }),
+    drainTaskManager: async () => ({ slots: 0, moving: false, missing: [] }),
     disconnectTaskManager: async ({ cause }) => {
       goodbyes.push(cause)
       return { accepted: true }
@@ -89,7 +90,7 @@ test('registers once there is a leader, says that it is ready, says goodbye on S
   while (!readdirSync(directory).includes('ready')) await new Promise<void>((resolve) => systemClock.defer(resolve))
   tm.child.kill('SIGTERM')
   t.is(await tm.exit, 0, tm.log())
-  t.deepEqual(master.goodbyes, ['the TaskManager stops'])
+  t.deepEqual(master.goodbyes, ['it is drained'])
   t.regex(readFileSync(ready, 'utf8'), /^tm-test/)
   await master.stop()
 })

@@ -99,6 +99,7 @@ test('two TaskManager processes run a job whose records cross between them', asy
       return { clusterUuid: 'uuid', heartbeatIntervalMs: 60_000, heartbeatTimeoutMs: 300_000 }
     },
     reportSlots: async () => accepted,
+    drainTaskManager: async () => ({ slots: 0, moving: false, missing: [] }),
     disconnectTaskManager: async () => accepted,
   })
   rpc.endpoints.register(

@@ -63,6 +63,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #completedIds: readonly number[]
   #stored: { readonly id: number; readonly manifest: CheckpointManifest; readonly blob: string } | undefined
   readonly #ready: Promise<void>
+  #onCompleted: (() => void) | undefined
   /** The manifests that the fact named when this reign began. */
   readonly #found: { readonly manifest: CheckpointManifest; readonly blob: string }[] = []
 
@@ -81,7 +82,12 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   startTriggering(): void {
     this.#apply({ kind: 'start', now: this.ctx.clock.monotonicMs(), targets: this.#targets() })
   }
+  takeNow(onCompleted: () => void): void {
+    this.#onCompleted = onCompleted
+    this.#apply({ kind: 'asked' })
+  }
   stopTriggering(cause: Error): void {
+    this.#onCompleted = undefined
     this.#apply({ kind: 'stop', cause })
   }
   acknowledge(ack: CheckpointAcknowledgement): void {
@@ -315,6 +321,9 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     )
     this.sources.notifyCheckpointComplete(pending.id)
     this.#sweep(pending.id)
+    const onCompleted = this.#onCompleted
+    this.#onCompleted = undefined
+    onCompleted?.()
   }
 
   #aborted(pending: PendingCheckpoint, cause: Error): void {

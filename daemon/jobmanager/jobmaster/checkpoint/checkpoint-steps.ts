@@ -56,6 +56,8 @@ export interface CheckpointState {
   readonly awaitingFinal: ReadonlySet<string>
   /** One shall begin as soon as the pending one has ended. */
   readonly finalDue: boolean
+  /** Somebody waits for one to complete: they follow each other without a pause until one has. */
+  readonly asked: boolean
   readonly pending: PendingCheckpoint | undefined
 }
 
@@ -63,6 +65,7 @@ export interface CheckpointState {
 export type CheckpointEvent =
   | { readonly kind: 'start'; readonly now: number; readonly targets: readonly string[] }
   | { readonly kind: 'stop'; readonly cause: Error }
+  | { readonly kind: 'asked' }
   | {
       readonly kind: 'trigger-due'
       readonly now: number
@@ -126,6 +129,7 @@ export function initialCheckpointState(settings: CheckpointSettings, checkpointI
     consecutiveFailures: 0,
     awaitingFinal: new Set(),
     finalDue: false,
+    asked: false,
     pending: undefined,
   }
 }
@@ -138,6 +142,8 @@ export function step(state: CheckpointState, event: CheckpointEvent): Checkpoint
       return start(state, event)
     case 'stop':
       return stop(state, event.cause)
+    case 'asked':
+      return withTrigger({ ...state, asked: true }, 0)
     case 'close':
       return close(state)
     case 'trigger-due':
@@ -212,11 +218,11 @@ function withTrigger(state: CheckpointState, delayMs: number, before: readonly C
 function start(state: CheckpointState, event: Extract<CheckpointEvent, { kind: 'start' }>): CheckpointStep {
   if (state.triggering || state.settings.intervalMs === 0) return stay(state)
   const finalDue = allAwait(state.awaitingFinal, event.targets)
-  return withTrigger({ ...state, triggering: true, finalDue }, finalDue ? 0 : state.settings.intervalMs)
+  return withTrigger({ ...state, triggering: true, finalDue }, finalDue || state.asked ? 0 : state.settings.intervalMs)
 }
 
 function stop(state: CheckpointState, cause: Error): CheckpointStep {
-  const stopped = { ...state, triggering: false, finalDue: false }
+  const stopped = { ...state, triggering: false, finalDue: false, asked: false }
   const cancel: CheckpointEffect = { kind: 'cancel-trigger' }
   if (!state.pending || state.pending.phase === 'committing') return { state: stopped, effects: [cancel] }
   return {
@@ -311,7 +317,7 @@ function withCompleteness({ state, effects }: CheckpointStep): CheckpointStep {
 function complete(state: CheckpointState, pending: PendingCheckpoint, now: number): CheckpointStep {
   const awaiting = new Set(state.awaitingFinal)
   for (const attempt of pending.finalFor) awaiting.delete(attempt)
-  const next = { ...state, pending: undefined, consecutiveFailures: 0, awaitingFinal: awaiting }
+  const next = { ...state, pending: undefined, consecutiveFailures: 0, awaitingFinal: awaiting, asked: false }
   return withTrigger(next, state.finalDue ? 0 : delayToNext(state, now), [{ kind: 'cancel-expiry' }, { kind: 'completed', pending }])
 }
 
@@ -320,7 +326,10 @@ function abort(state: CheckpointState, pending: PendingCheckpoint, cause: Error,
   const finalDue = state.finalDue || pending.finalFor.length > 0
   const delay = Math.max(delayToNext(state, now), 0)
   const next = { ...state, pending: undefined, finalDue }
-  return withTrigger(next, finalDue ? Math.min(delay, RETRY_MS) : delay, [{ kind: 'cancel-expiry' }, { kind: 'aborted', pending, cause }])
+  return withTrigger(next, finalDue || state.asked ? Math.min(delay, RETRY_MS) : delay, [
+    { kind: 'cancel-expiry' },
+    { kind: 'aborted', pending, cause },
+  ])
 }
 
 /**

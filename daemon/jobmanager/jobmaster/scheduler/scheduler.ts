@@ -83,6 +83,12 @@ export class Scheduler {
   get restartState(): RestartState {
     return this.restarts.state
   }
+  /** Every task runs or has FINISHED, and one runs. */
+  get runs(): boolean {
+    const running = this.graph.countOf('RUNNING')
+    if (this.#status !== 'RUNNING' || running === 0 || running + this.graph.countOf('FINISHED') < this.graph.vertices.length) return false
+    return this.#regions.every((region) => region.phase === 'deployed' || region.phase === 'ended')
+  }
   /** Whether a deployment that is being recorded is still wanted. */
   wants(region: number, run: number): boolean {
     const { phase, run: current } = this.#regions[region]!
@@ -205,6 +211,11 @@ export class Scheduler {
     this.#checkEnd()
   }
 
+  /** Restarts these regions, as far as they have not ended, in the slots that the job holds by now. That is no failure. */
+  move(regions: readonly number[], cause: Error): void {
+    const running = regions.filter((region) => this.#regions[region]!.phase === 'deployed')
+    if (running.length > 0 && !isEnding(this.#status)) this.#restart(running, cause, 0)
+  }
   /** A failure that is no task's own. */
   failGlobally(cause: Error): void {
     if (isEnding(this.#status)) return
@@ -261,11 +272,14 @@ export class Scheduler {
       this.#end({ kind: 'failed-for-good' }, new FlottError('JOB_FAILED', `recovery is suppressed (${why}): ${cause.message}`, { cause }))
       return
     }
-    this.restarts = { count: this.restarts.count + 1, state: decision.state }
+    this.#restart(affected, cause, decision.delayMs)
+  }
+  #restart(affected: readonly number[], cause: Error, delayMs: number): void {
+    this.restarts = { ...this.restarts, count: this.restarts.count + 1 }
     this.#take({ kind: 'restart-begun' })
     const wholeJob = this.#regionsWhere((region) => region.phase !== 'restarting').length === affected.length
     this.port.regionsStopped(affected, wholeJob, cause)
-    for (const region of affected) this.#step(region, { kind: 'failed', delayMs: decision.delayMs })
+    for (const region of affected) this.#step(region, { kind: 'failed', delayMs })
     for (const region of affected) this.#checkRegion(region)
   }
 
@@ -324,9 +338,7 @@ export class Scheduler {
     if (this.graph.regions[index]!.every((vertex) => vertex.ended)) this.#step(index, { kind: 'attempts-ended' })
   }
   #checkRunning(): void {
-    const running = this.graph.countOf('RUNNING')
-    if (this.#status !== 'RUNNING' || running === 0 || running + this.graph.countOf('FINISHED') < this.graph.vertices.length) return
-    if (this.#regions.every((region) => region.phase === 'deployed' || region.phase === 'ended')) this.port.allRunning()
+    if (this.runs) this.port.allRunning()
   }
   #checkEnd(): void {
     if (this.#ended) return

@@ -2,6 +2,7 @@ import type { Timer } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { GrantedSlot, SlotProvider } from '../../resourcemanager/slot-provider.js'
+import type { AllocatedSlot } from '../executiongraph/execution.js'
 import type { JobMasterContext } from '../job-master-context.js'
 import { SlotPool } from './slot-pool.js'
 import type { SharedSlot } from './slot-sharing.js'
@@ -21,9 +22,21 @@ export class JobSlots {
 
   acquire(slots: readonly SharedSlot[]): void {
     const requests = this.pool.acquire(slots, () => randomId(this.context.random))
-    if (requests.length === 0) return
-    this.provider.requestSlots(this.context.jobGraph.jobId, requests)
-    this.#armTimer()
+    if (requests.length > 0) this.provider.requestSlots(this.context.jobGraph.jobId, requests)
+    if (requests.length > 0 || !this.#timer) this.#armTimer()
+  }
+  /** The job goes on as it is, however long it takes to get them. */
+  acquireReplacements(slots: readonly SharedSlot[]): void {
+    const requests = this.pool.acquireReplacements(slots, () => randomId(this.context.random))
+    if (requests.length > 0) this.provider.requestSlots(this.context.jobGraph.jobId, requests)
+  }
+  release(slots: readonly AllocatedSlot[], cause: string): void {
+    for (const { allocationId } of slots) this.pool.lose(allocationId)
+    if (slots.length === 0) return
+    this.provider.releaseSlots(
+      slots.map(({ allocationId }) => allocationId),
+      cause,
+    )
   }
   granted(slots: readonly GrantedSlot[]): void {
     const unwanted = slots.filter((slot) => !this.pool.offer(slot)).map((slot) => slot.allocationId)
@@ -45,6 +58,7 @@ export class JobSlots {
     this.#timer = this.context.clock.setTimer(this.timeoutMs, () => this.context.run(() => this.#giveUp()), { unref: true })
   }
   #giveUp(): void {
+    this.#timer = undefined
     const why = this.waitingFor ?? 'TaskManagers did not confirm the slots'
     this.pool.withdrawRequests()
     this.provider.withdrawRequests(this.context.jobGraph.jobId)

@@ -1,4 +1,8 @@
-/** The slots that a job holds and has asked for, by the shared slot they stand for. They outlive a restart, so that tasks come back where they were. */
+/**
+ * The slots that a job holds and has asked for, by the shared slot they stand for. They outlive a restart, so that tasks come back where
+ * they were. Where a TaskManager is drained, a held slot gets a replacement before its tasks move; then the old one is retired, and given
+ * back when nothing runs there any more.
+ */
 import type { AllocatedSlot } from '../executiongraph/execution.js'
 import type { SharedSlot } from './slot-sharing.js'
 
@@ -15,13 +19,17 @@ export class SlotPool {
   readonly #requested = new Map<string, string>()
   /** The TaskManager that had it last, by the shared slot's key. */
   readonly #last = new Map<string, string>()
+  /** Asked for as replacements: the shared slot's key by allocation id. */
+  readonly #replacing = new Map<string, string>()
+  readonly #replacements = new Map<string, AllocatedSlot>()
+  #retired: readonly AllocatedSlot[] = []
 
   /** Asks for what is neither held nor asked for. The requests to send. */
   acquire(slots: readonly SharedSlot[], newAllocationId: () => string): readonly SlotRequest[] {
     const asked = new Set(this.#requested.values())
     const requests: SlotRequest[] = []
     for (const { key, group } of slots) {
-      if (this.#held.has(key) || asked.has(key)) continue
+      if (this.#held.has(key) || asked.has(key) || this.#takeReplacement(key)) continue
       const allocationId = newAllocationId()
       this.#requested.set(allocationId, key)
       const preferred = this.#last.get(key)
@@ -31,11 +39,14 @@ export class SlotPool {
   }
   /** A slot that was asked for; false when nobody waits for it any more, and it has to go back. */
   offer(slot: AllocatedSlot): boolean {
-    const key = this.#requested.get(slot.allocationId)
-    if (key === undefined) return false
-    this.#requested.delete(slot.allocationId)
-    this.#hold(key, slot)
-    return true
+    const { allocationId } = slot
+    const key = this.#requested.get(allocationId)
+    const replaced = this.#replacing.get(allocationId)
+    this.#requested.delete(allocationId)
+    this.#replacing.delete(allocationId)
+    if (key !== undefined) this.#hold(key, slot)
+    else if (replaced !== undefined) this.#replacements.set(replaced, slot)
+    return key !== undefined || replaced !== undefined
   }
   /** A slot that the job held under an earlier leader. */
   adopt(key: string, slot: AllocatedSlot): void {
@@ -54,18 +65,60 @@ export class SlotPool {
   /** The slot is gone. True when it was held. */
   lose(allocationId: string): boolean {
     this.#requested.delete(allocationId)
+    this.#replacing.delete(allocationId)
+    this.#retired = this.#retired.filter((slot) => slot.allocationId !== allocationId)
+    for (const [key, slot] of this.#replacements) if (slot.allocationId === allocationId) this.#replacements.delete(key)
     for (const [key, slot] of this.#held) if (slot.allocationId === allocationId) return this.#held.delete(key)
     return false
   }
   /** Forgets what was asked for and not granted. */
   withdrawRequests(): void {
     this.#requested.clear()
+    this.#replacing.clear()
   }
-  heldOn(taskManagerId: string): readonly AllocatedSlot[] {
-    return this.all().filter((slot) => slot.taskManagerId === taskManagerId)
+  /** Of any kind. */
+  slotsOn(taskManagerId: string): readonly AllocatedSlot[] {
+    return [...this.all(), ...this.#replacements.values(), ...this.#retired].filter((slot) => slot.taskManagerId === taskManagerId)
   }
   all(): readonly AllocatedSlot[] {
     return [...this.#held.values()]
+  }
+
+  /** Keys of the slots that are held on any of these TaskManagers. */
+  keysOn(taskManagers: ReadonlySet<string>): readonly string[] {
+    return [...this.#held].filter(([, slot]) => taskManagers.has(slot.taskManagerId)).map(([key]) => key)
+  }
+  /** Asks for replacements of these, where there are none and none are asked for. The requests to send. */
+  acquireReplacements(slots: readonly SharedSlot[], newAllocationId: () => string): readonly SlotRequest[] {
+    const asked = new Set(this.#replacing.values())
+    return slots
+      .filter(({ key }) => !asked.has(key) && !this.#replacements.has(key))
+      .map(({ key, group }) => {
+        const allocationId = newAllocationId()
+        this.#replacing.set(allocationId, key)
+        return { allocationId, group }
+      })
+  }
+  hasReplacement(key: string): boolean {
+    return this.#replacements.has(key)
+  }
+  /** The replacements are held from now on; what they replace is retired. */
+  replace(keys: readonly string[]): void {
+    for (const key of keys) {
+      const old = this.#held.get(key)
+      if (!old || !this.#replacements.has(key)) continue
+      this.#takeReplacement(key)
+      this.#retired = [...this.#retired, old]
+    }
+  }
+  get retired(): readonly AllocatedSlot[] {
+    return this.#retired
+  }
+  /** Forgets replacements that are on any of these TaskManagers. They have to go back. */
+  dropReplacements(taskManagers: ReadonlySet<string>): readonly AllocatedSlot[] {
+    const dropped = [...this.#replacements].filter(([, slot]) => taskManagers.has(slot.taskManagerId))
+    for (const [key] of dropped) this.#replacements.delete(key)
+    return dropped.map(([, slot]) => slot)
   }
   get requestedCount(): number {
     return this.#requested.size
@@ -73,6 +126,21 @@ export class SlotPool {
   clear(): void {
     this.#held.clear()
     this.#requested.clear()
+    this.#replacing.clear()
+    this.#replacements.clear()
+    this.#retired = []
+  }
+  /** True when there is one, or when one that was asked for will be it. */
+  #takeReplacement(key: string): boolean {
+    const replacement = this.#replacements.get(key)
+    this.#replacements.delete(key)
+    if (replacement) this.#hold(key, replacement)
+    const asked = replacement ? undefined : [...this.#replacing].find(([, replaced]) => replaced === key)?.[0]
+    if (asked !== undefined) {
+      this.#replacing.delete(asked)
+      this.#requested.set(asked, key)
+    }
+    return replacement !== undefined || asked !== undefined
   }
   #hold(key: string, slot: AllocatedSlot): void {
     this.#held.set(key, slot)

@@ -1,5 +1,12 @@
 import test from 'ava'
-import { NO_SLOTS, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from '#jobmanager/resourcemanager/slot-manager.js'
+import {
+  freeSlotCount,
+  NO_SLOTS,
+  type SlotEvent,
+  type SlotManagerState,
+  stepSlots,
+  waitingFor,
+} from '#jobmanager/resourcemanager/slot-manager.js'
 import type { SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
 
 const free = (count: number): SlotReport[] => Array.from({ length: count }, (_, slotIndex) => ({ slotIndex, state: 'FREE' }))
@@ -8,6 +15,7 @@ const registered = (taskManagerId: string, slots: readonly SlotReport[], keep: r
   taskManagerId,
   slots,
   keep: new Set(keep),
+  blocked: false,
 })
 const requested = (jobId: string, ...allocationIds: string[]): SlotEvent => ({
   kind: 'slots-requested',
@@ -137,4 +145,25 @@ test('events about what is unknown change nothing', (t) => {
     { kind: 'requests-withdrawn', jobId: 'x' },
   ]
   for (const event of events) t.deepEqual(stepSlots(state, event), { state, effects: [] }, event.kind)
+})
+
+test('nothing is allocated on a TaskManager that is drained; what a waiting batch has there is looked for elsewhere', (t) => {
+  const blocked: SlotEvent = { kind: 'task-manager-blocked', taskManagerId: 'tm1' }
+  const { said, state } = play(registered('tm1', free(2)), registered('tm2', free(1)), blocked, requested('j', 'a'), blocked)
+  t.deepEqual(said, ['', '', '', 'request-slot a', ''])
+  t.deepEqual(slotsOf(state), ['tm1/0 FREE', 'tm1/1 FREE', 'tm2/0 REQUESTED'])
+  t.is(freeSlotCount(state), 0)
+  const waiting = play(registered('tm1', free(2)), requested('j', 'a', 'b'), confirmed('a'), blocked, registered('tm2', free(1)))
+  t.deepEqual(waiting.said.slice(3), ['free-slot a', 'request-slot a']) // b is refused by the TaskManager itself.
+  t.deepEqual(slotsOf(waiting.state), ['tm1/0 RELEASING', 'tm1/1 REQUESTED', 'tm2/0 REQUESTED'])
+})
+
+test('what a job holds on a TaskManager that is drained stays its own; a registration may say at once that it is to go', (t) => {
+  const granted = play(registered('tm1', free(1)), requested('j', 'a'), confirmed('a'), {
+    kind: 'task-manager-blocked',
+    taskManagerId: 'tm1',
+  })
+  t.deepEqual(slotsOf(granted.state), ['tm1/0 ALLOCATED'])
+  const { said } = play({ ...registered('tm1', free(1)), blocked: true } as SlotEvent, requested('j', 'a'))
+  t.deepEqual(said, ['', ''])
 })

@@ -207,3 +207,25 @@ test('a disk that is full or fails fails no job, however often; the failures bef
   t.is(run([...storing, failed(new FlottError('REPLICATION_FAILED', 'too few'))], once).state.consecutiveFailures, 1)
   t.is(run([...storing, failed(cause)], once).effects.at(-1)?.kind, 'fail-job')
 })
+
+test('one that is asked for begins at once, or is the pending one; aborted ones are followed soon, until one is complete', (t) => {
+  const asked: CheckpointEvent = { kind: 'asked' }
+  t.deepEqual(run([...history.waiting, asked]).effects.map(describeEffect), ['schedule-trigger 0'])
+  t.deepEqual(run([...history.collecting, asked]).effects, [])
+  const longInterval = initialCheckpointState({ ...settings, intervalMs: 60_000, tolerableFailures: 9 }, 0)
+  const aborted = run([...history.collecting, asked, { kind: 'expired', checkpointId: 1, now: 11_000 }], longInterval)
+  t.true(aborted.effects.map(describeEffect).includes('schedule-trigger 1000'))
+  const second: CheckpointEvent[] = [
+    due(12_000),
+    { kind: 'sources-snapshotted', checkpointId: 2, coordinators: {} },
+    ack(SOURCE, 2),
+    ack(SINK, 2),
+    { kind: 'manifest-stored', checkpointId: 2 },
+    { kind: 'fact-set', checkpointId: 2, now: 13_000 },
+  ]
+  const complete = run(second, aborted.state)
+  t.deepEqual(complete.effects.map(describeEffect), ['cancel-expiry', 'completed', 'schedule-trigger 59000'])
+  t.false(complete.state.asked)
+  t.false(run([...history.waiting, asked, { kind: 'stop', cause }]).state.asked)
+  t.deepEqual(run([asked, START]).effects.map(describeEffect), ['schedule-trigger 0'])
+})

@@ -49,3 +49,70 @@ test('a slot that was lost is asked for where it was, also one of an earlier lea
   pool.lose('a2')
   t.is(acquire(0)[0]?.preferred, 'tm-4')
 })
+
+const tm = (...ids: readonly string[]) => new Set(ids)
+function replacing() {
+  const { pool, acquire } = underTest()
+  acquire(0, 1)
+  pool.offer(slot('a1', 'tm-1'))
+  pool.offer(slot('a2', 'tm-1'))
+  let ids = 0
+  pool.acquireReplacements([shared(0), shared(1)], () => `r${++ids}`)
+  return { pool, acquire }
+}
+
+test('a replacement is held once it replaces; the old slot is retired until it is given back', (t) => {
+  const { pool } = replacing()
+  t.deepEqual(pool.keysOn(tm('tm-1')), ['default/0', 'default/1'])
+  t.deepEqual(
+    pool.acquireReplacements([shared(0)], () => 'again'),
+    [],
+  )
+  t.is(pool.requestedCount, 0)
+  t.true(pool.offer(slot('r1', 'tm-2')))
+  t.true(pool.hasReplacement('default/0'))
+  t.false(pool.hasReplacement('default/1'))
+  pool.replace(['default/0', 'default/1'])
+  t.deepEqual(
+    pool.all().map(({ allocationId }) => allocationId),
+    ['r1', 'a2'],
+  )
+  t.deepEqual(
+    pool.retired.map(({ allocationId }) => allocationId),
+    ['a1'],
+  )
+  t.deepEqual(
+    pool.slotsOn('tm-1').map(({ allocationId }) => allocationId),
+    ['a2', 'a1'],
+  )
+  pool.lose('a1')
+  t.deepEqual(pool.retired, [])
+})
+
+test('a slot that is lost while it is replaced: what was asked for or granted serves the restart', (t) => {
+  const { pool, acquire } = replacing()
+  pool.offer(slot('r1', 'tm-2'))
+  pool.lose('a1')
+  pool.lose('a2')
+  t.false(pool.holdsAll([shared(0)]))
+  t.deepEqual(acquire(0, 1), [])
+  t.true(pool.holdsAll([shared(0)]))
+  t.is(pool.requestedCount, 1)
+  pool.offer(slot('r2', 'tm-3'))
+  t.true(pool.holdsAll([shared(0), shared(1)]))
+  t.deepEqual(pool.retired, [])
+})
+
+test('a replacement that is lost, or on a TaskManager that is to go itself, is none', (t) => {
+  const { pool } = replacing()
+  pool.offer(slot('r1', 'tm-2'))
+  pool.offer(slot('r2', 'tm-3'))
+  pool.lose('r1')
+  t.deepEqual(pool.dropReplacements(tm('tm-3')), [slot('r2', 'tm-3')])
+  t.false(pool.hasReplacement('default/0'))
+  t.false(pool.hasReplacement('default/1'))
+  t.deepEqual(
+    pool.acquireReplacements([shared(0), shared(1)], () => 'new').map(({ group }) => group),
+    ['default', 'default'],
+  )
+})
