@@ -53,6 +53,9 @@ export class JobFactKeeper {
     try {
       return await facts.setJob(next, this.#confirmed.version)
     } catch (error) {
+      // The reign is over with its session, and is about to learn it: no failure of the job's may follow from it.
+      if (isFlottError(error, 'ZOOKEEPER_SESSION_EXPIRED')) await aborted(this.reign.signal)
+      if (this.reign.signal.aborted) throw new FlottError('NOT_LEADER', 'the reign has ended', { cause: error })
       // A disk that failed under the write may have taken it all the same, and shows it once the database is opened anew.
       const unknown = isFlottError(error, 'ZOOKEEPER_UNAVAILABLE') || isStorageTrouble(error)
       if (!unknown && !(repeated && isFlottError(error, 'FACT_CONFLICT'))) throw error
@@ -64,4 +67,11 @@ export class JobFactKeeper {
       return undefined
     }
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

@@ -72,3 +72,17 @@ test("someone else's write is a conflict, also after a failure", async (t) => {
   await clock.advance(1_000)
   await rejected
 })
+
+test('the end of the session is the end of the reign, and no failure of the set', async (t) => {
+  const { facts, clock, reign, keeper } = await world()
+  facts.beforeWrite = () => {
+    throw new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'session 1 has ended')
+  }
+  let failure: unknown
+  const update = keeper.update(reserve(7)).catch((error: unknown) => (failure = error))
+  await clock.advance(1_000)
+  t.is(failure, undefined) // The reign has not learnt it yet: nobody draws a conclusion.
+  reign.end()
+  await update
+  t.is((failure as FlottError).code, 'NOT_LEADER')
+})
