@@ -1,18 +1,42 @@
 import test from 'ava'
 import { BROKEN_RULES, type BrokenRule } from './broken-rules.js'
-import { simulate } from './simulation.js'
+import { type SimulationOptions, simulate } from './simulation.js'
 
-/** What the checker that finds it says, and how many seeds it may take. */
-const FOUND: Readonly<Record<BrokenRule, { readonly says: RegExp; readonly count: number; readonly steps?: number }>> = {
-  'skip-epoch-check': { says: /takes a call of epoch/, count: 40, steps: 10 },
+const LOST_OR_DOUBLED = /is committed once too often|lines are lost|is committed with another content/
+
+interface Hunt extends Omit<SimulationOptions, 'seed' | 'broken'> {
+  /** What the checker that finds it says. */
+  readonly says: RegExp
+  /** How many seeds it may take. */
+  readonly count: number
+}
+const CHANGES_OF_LEADER = ['session expires', 'crash']
+
+const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'name-before-replication': { says: /names .* which in-sync .* does not have/, count: 20 },
+  'write-after-the-session': { says: /./, count: 40, steps: 6, faults: ['pause', 'host sleeps'] },
+  'skip-epoch-check': { says: /takes a call of epoch/, count: 40, steps: 10 },
+  'name-hosts': { says: /names .* which in-sync .* does not have/, count: 40, steps: 6, faults: ['disk is lost', 'crash'] },
+  'repeat-checkpoint-ids': { says: /free again/, count: 20, faults: CHANGES_OF_LEADER },
+  'forget-assignments': {
+    says: /is committed once too often|lines are lost|not ended|is FAILED/,
+    count: 20,
+    shape: 'pulled',
+    faults: CHANGES_OF_LEADER,
+  },
+  'file-without-attempt': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
+  'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 40, steps: 6, shape: 'keyedSum', faults: ['messages are lost', 'cut'] },
+  'hand-out-untouched': { says: LOST_OR_DOUBLED, count: 20, steps: 6, shape: 'edited', faults: ['user code throws'] },
+  'end-with-one-marker': { says: /is committed, but checkpoint/, count: 10 },
+  'serve-before-recovery': { says: /no task failed, but|is FAILED/, count: 40, faults: CHANGES_OF_LEADER },
   'commit-before-completion': { says: /is committed, but checkpoint/, count: 10 },
-  'forget-restored-state': { says: /is committed once too often|lines are lost/, count: 20 },
+  'forget-restored-state': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
   'lose-completed-checkpoint': { says: /completed checkpoint .* is lost/, count: 40 },
 }
 
 for (const rule of Object.keys(BROKEN_RULES) as BrokenRule[])
   test.serial(`found: ${BROKEN_RULES[rule]}`, async (t) => {
+    t.timeout(300_000)
     const { says, count, ...options } = FOUND[rule]
     for (let seed = 1; seed <= count; seed++) {
       const { problem } = await simulate({ ...options, seed, broken: [rule] })

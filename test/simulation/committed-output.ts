@@ -2,13 +2,15 @@ import type { TwoPhaseSink } from '#client/index.js'
 import type { Invariants } from './invariants.js'
 
 interface Committable {
-  readonly id: string
+  /** Name of the file that was in progress. */
+  readonly file: string
   readonly checkpointId: number
-  readonly lines: readonly string[]
 }
 
-/** Where a job's commits go: outside of the cluster, like files. A line that comes once too often is seen at its commit. */
+/** Where a job's commits go: outside of the cluster, as files. A line that comes once too often is seen at its commit. */
 export class CommittedOutput {
+  /** Files in progress, and closed ones that wait for their commit. */
+  readonly #files = new Map<string, string[]>()
   readonly #committed = new Map<string, readonly string[]>()
   readonly #missing = new Map<string, number>()
 
@@ -17,21 +19,24 @@ export class CommittedOutput {
     private readonly jobId: string,
     expected: readonly string[],
     private readonly invariants: Pick<Invariants, 'commits' | 'violated'>,
+    /** False in a careless sink. */
+    private readonly options: { readonly attemptInName: boolean } = { attemptInName: true },
   ) {
     for (const line of expected) this.#missing.set(line, (this.#missing.get(line) ?? 0) + 1)
   }
 
-  #commit({ id, checkpointId, lines }: Committable): void {
-    this.invariants.commits(this.jobId, checkpointId, `${this.jobId}: ${id}`)
-    const known = this.#committed.get(id)
+  #commit({ file, checkpointId }: Committable): void {
+    this.invariants.commits(this.jobId, checkpointId, `${this.jobId}: ${file}`)
+    const lines = this.#files.get(file) ?? []
+    const known = this.#committed.get(file)
     if (known) {
-      if (known.join('\n') !== lines.join('\n')) this.invariants.violated(`${this.jobId}: ${id} is committed with another content`)
+      if (known.join('\n') !== lines.join('\n')) this.invariants.violated(`${this.jobId}: ${file} is committed with another content`)
       return
     }
-    this.#committed.set(id, lines)
+    this.#committed.set(file, [...lines])
     for (const line of lines) {
       const missing = this.#missing.get(line) ?? 0
-      if (missing === 0) this.invariants.violated(`${this.jobId}: '${line}' is committed once too often, by ${id}`)
+      if (missing === 0) this.invariants.violated(`${this.jobId}: '${line}' is committed once too often, by ${file}`)
       this.#missing.set(line, missing - 1)
     }
   }
@@ -46,15 +51,27 @@ export class CommittedOutput {
   sink(name: string): TwoPhaseSink<string, Committable> {
     return {
       createWriter: (ctx) => {
-        let lines: string[] = []
+        const { attemptId, indexOfThisSubtask } = ctx.taskInfo
+        const prefix = `${name} ${this.options.attemptInName ? attemptId : indexOfThisSubtask}`
+        let parts = 0
+        let open: { readonly file: string; readonly lines: string[] } | undefined
+        const create = () => {
+          const file = `${prefix} ${parts++}`
+          const lines: string[] = []
+          this.#files.set(file, lines)
+          return { file, lines }
+        }
         return {
-          write: (line: string) => void lines.push(line),
+          write: (line: string) => {
+            open ??= create()
+            open.lines.push(line)
+          },
           flush: () => {},
           prepareCommit: (checkpointId: number) => {
-            if (lines.length === 0) return []
-            const committable = { id: `${name} ${ctx.taskInfo.attemptId} ${checkpointId}`, checkpointId, lines }
-            lines = []
-            return [committable]
+            if (!open) return []
+            const { file } = open
+            open = undefined
+            return [{ file, checkpointId }]
           },
         }
       },

@@ -162,6 +162,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'messages are late': {
     weight: 2,
+    harmsTasks: true, // Together with a pause that is too short to be noticed they make a silence that is too long.
     lastsMs: [500, 5_000],
     begin(cluster) {
       Object.assign(cluster.weather, { delayMs: [0, between(cluster.random, 20, 800)] })
@@ -257,12 +258,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
 }
 
 /** By its weight. */
-export function pickFault(cluster: SimulatedCluster): string {
-  const entries = Object.entries(FAULTS).filter(([, { harmsTasks }]) => !(harmsTasks && cluster.options.sparesTasks))
+export function pickFault(cluster: SimulatedCluster, among: readonly string[] = Object.keys(FAULTS)): string {
+  const entries = Object.entries(FAULTS).filter(
+    ([name, { harmsTasks }]) => among.includes(name) && !(harmsTasks && cluster.options.sparesTasks),
+  )
   let left = cluster.random.next() * entries.reduce((sum, [, { weight }]) => sum + weight, 0)
   for (const [name, { weight }] of entries) {
     left -= weight
     if (left < 0) return name
   }
-  return entries[0]![0]
+  return entries[0]?.[0] ?? among[0]!
 }

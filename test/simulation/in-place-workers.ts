@@ -10,7 +10,7 @@ import type {
   ToSlotWorker,
 } from '#taskmanager/slotworker/protocol.js'
 import { SlotWorker } from '#taskmanager/slotworker/slot-worker.js'
-import { createKeyedStateBackend } from '#taskmanager/state/heap-keyed-state-backend.js'
+import { changedMessage, createState } from './careless-worker.js'
 import type { ProcessClock } from './process-clock.js'
 import { SlotOccupancy } from './slot-occupancy.js'
 import type { World } from './world.js'
@@ -40,7 +40,7 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
       exchange: new SlotExchangeFactory({ random: seededRandom(Math.floor(world.random.next() * 2 ** 32)) }),
       loader: world.loader,
       memory: { usedBytes: () => 0 },
-      createKeyedState: createKeyedStateBackend,
+      createKeyedState: createState(world.broken),
       createWindowOperator,
       post: (message, transfer = []) => {
         const copy = structuredClone(message, { transfer: [...transfer] })
@@ -52,7 +52,7 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
       },
     })
     const post = (message: ToSlotWorker, transfer: readonly ArrayBuffer[] = []) => {
-      const copy = structuredClone(this.#changed(message), { transfer: [...transfer] })
+      const copy = structuredClone(changedMessage(message, world.broken), { transfer: [...transfer] })
       slot.takes(copy)
       clock.defer(() => exited || worker.handle(copy))
     }
@@ -67,11 +67,5 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
         clock.defer(() => handlers.onExit(undefined))
       },
     }
-  }
-
-  #changed(message: ToSlotWorker): ToSlotWorker {
-    if (message.kind !== 'deploy' || !this.world.broken.has('forget-restored-state')) return message
-    const tasks = message.tasks.map(({ descriptor: { restore: _, ...descriptor }, ...task }) => ({ ...task, descriptor }))
-    return { ...message, tasks }
   }
 }

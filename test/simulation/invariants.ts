@@ -18,6 +18,8 @@ export class Invariants {
   readonly #facts = new Map<string, JobFact>()
   /** Newest completed checkpoint by job; a job that has FINISHED names none any more. */
   readonly #completed = new Map<string, number>()
+  /** The newest checkpoint that a task was asked for, by job. */
+  readonly #triggered = new Map<string, { readonly epoch: Epoch; readonly checkpointId: number }>()
   #isr: readonly Replica[] = []
   #published: Epoch | undefined
   readonly #leaders = new Map<string, string>()
@@ -77,6 +79,17 @@ export class Invariants {
   commits(jobId: string, checkpointId: number, what: string): void {
     const newest = this.#completed.get(jobId) ?? 0
     if (newest < checkpointId) this.violated(`${what} is committed, but checkpoint ${checkpointId} is not complete (${newest} is)`)
+  }
+
+  /** A task is asked for a checkpoint. Late calls of an earlier reign may come, too. */
+  triggers(jobId: string, epoch: Epoch, checkpointId: number): void {
+    const known = this.#triggered.get(jobId)
+    const order = known && compareEpochs(epoch, known.epoch)
+    if (known && order! > 0 && checkpointId <= known.checkpointId)
+      this.violated(
+        `job ${jobId}: checkpoint ${checkpointId} of epoch ${formatEpoch(epoch)} comes after ${known.checkpointId} of ${formatEpoch(known.epoch)}`,
+      )
+    if (!known || order! > 0 || (order === 0 && checkpointId > known.checkpointId)) this.#triggered.set(jobId, { epoch, checkpointId })
   }
 
   #changed(path: string): void {

@@ -1,22 +1,28 @@
 /**
  * npm run -s sim -- --seed N [--steps M]             prints the history of one seed
  * npm run -s sim -- --seed N --count C [--steps M]   runs C seeds from N on; prints those that fail, and what the runs were like
+ * Also: --faults 'pause,session expires' (only these), --shape pulled (of the job), --broken RULE (as broken-rules.ts says).
  */
 import { parseArgs } from 'node:util'
 import { BROKEN_RULES, type BrokenRule } from './broken-rules.js'
 import { type SimulationResult, simulate } from './simulation.js'
+import type { SHAPES } from './workloads.js'
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     steps: { type: 'string' },
     count: { type: 'string' },
+    faults: { type: 'string' },
+    shape: { type: 'string' },
     broken: { type: 'string', multiple: true, default: [] },
   },
 })
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 const first = Number(values.seed)
 const common = {
+  ...(values.faults === undefined ? {} : { faults: values.faults.split(',') }),
+  ...(values.shape === undefined ? {} : { shape: values.shape as keyof typeof SHAPES }),
   ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
   broken: values.broken.map((rule) => {
     if (!Object.hasOwn(BROKEN_RULES, rule)) throw new Error(`no rule ${rule}: ${Object.keys(BROKEN_RULES).join(', ')}`)

@@ -252,7 +252,7 @@ export class SimulatedCluster {
           name,
           incarnation,
           disk: this.#diskOf(name),
-          newDiskId: () => `disk-${++this.#diskId}`,
+          newDiskId: () => (this.#world.broken.has('name-hosts') ? name : `disk-${++this.#diskId}`),
           onDisk: (diskId) => this.invariants.diskIs(diskId, this.#diskOf(name)),
           onFailed,
         })

@@ -1,8 +1,12 @@
 /** A JobManager as start-job-manager.ts composes it, over simulated disk, network and ZooKeeper, and without REST. */
+
+import type { Clock } from '#core/clock.js'
 import { configOf } from '#core/config/resolve-config.js'
 import { type Epoch, HighestEpoch } from '#core/epoch.js'
+import type { ZooKeeper } from '#ha/zookeeper/zookeeper.js'
 import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
 import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
+import type { Dispatcher } from '#jobmanager/dispatcher/dispatcher.js'
 import { JobManager, type LeaderStorage, type Leading } from '#jobmanager/job-manager.js'
 import { coordinatorFactory } from '#jobmanager/jobmaster/coordinator-factory.js'
 import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
@@ -17,7 +21,16 @@ import type { Replica } from '#protocol/ha/facts.js'
 import type { LeaderElection } from '#protocol/ha/leadership.js'
 import type { RpcNetwork } from '#rpc/rpc.js'
 import { type DataDirectory, overLevel } from '#storage/data-directory.js'
-import { CarelessEpoch, losingCheckpoints, namedTooEarly } from './broken-rules.js'
+import {
+  CarelessEpoch,
+  carelessElection,
+  forgettingAssignments,
+  forgettingCheckpoints,
+  namedTooEarly,
+  repeatingIds,
+  servingFirst,
+  writingOn,
+} from './careless-leader.js'
 import { ProcessClock } from './process-clock.js'
 import type { SimulatedDisk } from './simulated-disk.js'
 import { watchedEndpoints } from './watched-endpoints.js'
@@ -106,6 +119,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
       isMember: (facts) => establishMembership({ facts, disk, self, clusterId: 'simulated', newUuid: () => 'simulated' }),
       persistEpoch: (epoch) => disk.persistEpoch(epoch),
     }),
+    { clock, zookeeper: client, recover: () => (jobManager.leading()?.dispatcher as Dispatcher | undefined)?.recover() },
   )
   const retrieval = new ZooKeeperLeaderRetrieval(deps)
   storage = new ReplicatedStorage({
@@ -125,13 +139,13 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
   network.endpoints.register(replicaGateway, replica)
   const { heartbeatIntervalMs, heartbeatTimeoutMs } = timing
-  const jobManager = new JobManager({
+  const jobManager: JobManager = new JobManager({
     election,
     storage: storageOf(world, name, storage, disk),
     address: { jobManagerId: name, rpcAddress: address, restUrl: '' },
     logger,
     parts: {
-      endpoints: network.endpoints,
+      endpoints: world.broken.has('forget-assignments') ? forgettingAssignments(network.endpoints) : network.endpoints,
       clock,
       random,
       logger,
@@ -155,8 +169,16 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   }
 }
 
-function electionOf(world: World, election: LeaderElection): LeaderElection {
-  return world.broken.has('lose-completed-checkpoint') ? losingCheckpoints(election) : election
+function electionOf(
+  { broken, paths }: World,
+  election: LeaderElection,
+  self: { readonly clock: Clock; readonly zookeeper: ZooKeeper; recover(): Promise<void> | undefined },
+): LeaderElection {
+  if (broken.has('lose-completed-checkpoint')) return carelessElection(election, forgettingCheckpoints)
+  if (broken.has('repeat-checkpoint-ids')) return carelessElection(election, repeatingIds)
+  if (broken.has('write-after-the-session')) return carelessElection(election, writingOn(self.zookeeper, paths, self.clock))
+  if (broken.has('serve-before-recovery')) return servingFirst(election, self.clock, self.recover)
+  return election
 }
 
 function storageOf(world: World, name: string, storage: ReplicatedStorage, disk: DataDirectory): LeaderStorage {

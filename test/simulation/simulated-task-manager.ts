@@ -5,7 +5,8 @@ import type { RpcNetwork } from '#rpc/rpc.js'
 import { ChannelNetworkEnvironment } from '#taskmanager/network/channel-network-environment.js'
 import { TaskExecutor } from '#taskmanager/task-executor.js'
 import { MemoryChunkFiles } from '../support/memory-chunk-files.js'
-import { CarelessEpoch } from './broken-rules.js'
+import { CarelessEpoch } from './careless-leader.js'
+import { unnumbered } from './careless-transport.js'
 import { InPlaceSlotWorkerHost } from './in-place-workers.js'
 import { ProcessClock } from './process-clock.js'
 import { watchedEndpoints } from './watched-endpoints.js'
@@ -57,8 +58,9 @@ async function boot(
     logger,
     retryWaitMs: ZOOKEEPER_RETRY_MS,
   })
+  const transport = world.dataPorts.transport(process)
   const network = new ChannelNetworkEnvironment({
-    transport: world.dataPorts.transport(process),
+    transport: broken.has('ignore-sequence-numbers') ? unnumbered(transport) : transport,
     oneThread: true,
     taskManagerId: name,
     clock,

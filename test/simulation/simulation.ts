@@ -1,5 +1,5 @@
 /** One seed: a cluster, its jobs, its faults, and what was found wrong. */
-import { between } from '#core/random.js'
+import { between, pick } from '#core/random.js'
 import type { BrokenRule } from './broken-rules.js'
 import { CommittedOutput } from './committed-output.js'
 import { FAULTS, pickFault } from './faults.js'
@@ -12,6 +12,10 @@ export interface SimulationOptions {
   /** How many faults; by the seed where it is absent. */
   readonly steps?: number
   readonly broken?: readonly BrokenRule[]
+  /** Only these happen. */
+  readonly faults?: readonly string[]
+  /** Of its one job; by the seed where it is absent. */
+  readonly shape?: keyof typeof SHAPES
 }
 export interface SimulationResult {
   readonly seed: number
@@ -54,6 +58,8 @@ class Simulation {
     const { seed, broken = [] } = options
     const jobManagers = seed % 3 === 0 ? 3 : 2
     const taskManagers = seed % 5 === 0 ? 3 : 2
+    // With one each, the tasks of a job are spread, and their data crosses the network.
+    const slotsEach = seed % 2 === 0 ? 1 : 2
     const sparesTasks = seed % 4 === 3
     const settings = {
       'execution.checkpointing.interval': '300 ms',
@@ -64,7 +70,7 @@ class Simulation {
     }
     const timing = sparesTasks ? { ...TIMING, leaderlessTimeoutMs: 600_000 } : TIMING
     this.#steps = options.steps ?? 1 + (seed % 4)
-    this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach: 2, settings, broken, sparesTasks, timing })
+    this.#cluster = new SimulatedCluster({ seed, jobManagers, taskManagers, slotsEach, settings, broken, sparesTasks, timing })
   }
 
   async run(): Promise<SimulationResult> {
@@ -94,8 +100,10 @@ class Simulation {
   async #submit(): Promise<void> {
     const cluster = this.#cluster
     const { random } = cluster
-    const several = random.next() < 0.3
-    const one = random.next() < 0.3 ? 'keyedSum' : random.next() < 0.5 ? 'twoRegions' : 'unionWindows'
+    const { shape } = this.options
+    const attemptInName = !this.options.broken?.includes('file-without-attempt')
+    const several = random.next() < 0.3 && shape === undefined
+    const one = shape ?? pick(random, Object.keys(SHAPES) as (keyof typeof SHAPES)[])
     const kinds = several ? (['keyedSum', 'keyedSum'] as const) : ([one] as const)
     for (const [i, kind] of kinds.entries()) {
       const parallelism = several ? 1 : 2
@@ -103,7 +111,7 @@ class Simulation {
       const records = Math.round((ratePerSecond * between(random, 800, 2_000 + this.#steps * MS_A_FAULT)) / 1_000)
       const workload: Workload = { name: `${kind} ${i + 1}`, records, ratePerSecond, parallelism }
       const jobId = (i + 1).toString(16).padStart(32, '0')
-      const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants)
+      const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants, { attemptInName })
       const program = SHAPES[kind].program(workload, output, { 'parallelism.default': parallelism }, cluster.trouble)
       const jobGraph = await cluster.jobOf(jobId, program)
       const job: SimulatedJob = { workload, jobId, output, cancelled: several && i === 0 }
@@ -135,7 +143,7 @@ class Simulation {
     const { clock, random, invariants } = this.#cluster
     for (let step = 0; step < this.#steps && invariants.problems.length === 0 && !this.#isDone; step++) {
       await this.#pass(between(random, 50, 2 * MS_A_FAULT))
-      this.#beginFault(pickFault(this.#cluster))
+      this.#beginFault(pickFault(this.#cluster, this.options.faults))
     }
     // Now and then each lasts as long as it would by itself.
     if (this.#ends.size > 0) await this.#pass(random.next() < 0.4 ? FAULT_MS_MAX : between(random, 0, 4_000), () => this.#ends.size === 0)

@@ -1,3 +1,4 @@
+import { parseEpoch } from '#core/epoch.js'
 import type { FromSlotWorker, ToSlotWorker } from '#taskmanager/slotworker/protocol.js'
 import type { Invariants } from './invariants.js'
 
@@ -20,7 +21,11 @@ export class SlotOccupancy {
     const occupant: Occupant = { jobId: undefined, slotIndex: undefined, running: new Map() }
     this.#workers.add(occupant)
     return {
-      takes: (message: ToSlotWorker) => message.kind === 'deploy' && this.#deploys(taskManagerId, occupant, message),
+      takes: (message: ToSlotWorker) => {
+        if (message.kind === 'deploy') this.#deploys(taskManagerId, occupant, message)
+        else if (message.kind === 'trigger-checkpoint' && occupant.jobId !== undefined)
+          this.invariants.triggers(occupant.jobId, parseEpoch(message.epoch), message.checkpointId)
+      },
       posts: (message: FromSlotWorker) => {
         if (message.kind !== 'task-state' || !ENDED.includes(message.state)) return
         for (const [subtask, attempt] of occupant.running) if (attempt === message.attemptId) occupant.running.delete(subtask)

@@ -1,5 +1,14 @@
 /** The jobs that a simulation runs: small, of different shapes, each with what it writes when nothing fails. */
-import { generatorSource, outputTag, StreamExecutionEnvironment, windows } from '#client/index.js'
+import {
+  type Collector,
+  generatorSource,
+  type KeyedContext,
+  KeyedProcessFunction,
+  outputTag,
+  StreamExecutionEnvironment,
+  valueState,
+  windows,
+} from '#client/index.js'
 import type { CommittedOutput } from './committed-output.js'
 import { pulledSource } from './pulled-source.js'
 
@@ -139,7 +148,7 @@ const timeOf = (n: number, records: number) => (n % records) * STEP_MS
 const shortAndLong: Shape = {
   expected: ({ records }) => counted([...numbers(Math.floor(records / 10)), ...numbers(records)].map(keyOf)),
   program:
-    ({ records, ratePerSecond, name }, output, config) =>
+    ({ records, ratePerSecond, name }, output, config, trouble = CALM) =>
     async () => {
       const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
       const source = (uid: string, count: number) =>
@@ -152,7 +161,10 @@ const shortAndLong: Shape = {
         .map((n) => ({ key: keyOf(n), n: 1 }), 'ones')
         .keyBy('key')
         .sum('n', 'counts')
-        .map(({ key, n }) => `${key} ${n}`)
+        .map(({ key, n }) => {
+          strike(trouble)
+          return `${key} ${n}`
+        }, 'lines')
         .sinkTo(output.sink('counts'), 'sink')
       await env.execute(name)
     },
@@ -161,20 +173,56 @@ const shortAndLong: Shape = {
 const pulled: Shape = {
   expected: ({ records }) => numbers(records).map(String),
   program:
-    ({ records, ratePerSecond, name, parallelism }, output, config) =>
+    ({ records, ratePerSecond, name, parallelism }, output, config, trouble = CALM) =>
     async () => {
       const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
       env
         .fromSource(pulledSource(records, (1_000 * parallelism) / ratePerSecond), { uid: 'pulled' })
         .rebalance()
-        .map(String, 'texts')
+        .map((n) => {
+          strike(trouble)
+          return String(n)
+        }, 'texts')
         .sinkTo(output.sink('texts'), 'sink')
       await env.execute(name)
     },
 }
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
-export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong, pulled } as const
+const tally = valueState<{ n: number }>('tally', { initial: () => ({ n: 0 }) })
+
+class Tally extends KeyedProcessFunction<string, number, string> {
+  readonly #tally = this.getState(tally)
+  processElement(_n: number, ctx: KeyedContext<string>, out: Collector<string>) {
+    const { n } = this.#tally.value
+    this.#tally.edit().n++
+    out.collect(`${ctx.currentKey} ${n + 1}`)
+  }
+}
+/** Counts by key in a value that is changed in place. */
+const edited: Shape = {
+  expected: ({ records }) => counted(numbers(records).map(keyOf)),
+  program:
+    ({ records, ratePerSecond, name }, output, config, trouble = CALM) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      env
+        .fromSource(
+          generatorSource((index) => index + 1, { count: records, ratePerSecond }),
+          { uid: 'numbers' },
+        )
+        .map((n) => {
+          strike(trouble)
+          return n
+        }, 'same')
+        .keyBy(keyOf)
+        .process(new Tally(), 'tallies')
+        .sinkTo(output.sink('tallies'), 'sink')
+      await env.execute(name)
+    },
+}
+
+export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong, pulled, edited } as const
 
 function counted(keys: readonly string[]): readonly string[] {
   const counts = new Map<string, number>()

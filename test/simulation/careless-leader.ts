@@ -1,0 +1,171 @@
+/** Leaders that forget a rule: each is wrapped around the real one, between it and ZooKeeper or the disks. */
+import { type Clock, sleep } from '#core/clock.js'
+import type { Epoch } from '#core/epoch.js'
+import { HighestEpoch } from '#core/epoch.js'
+import type { ClusterPaths, ZooKeeper } from '#ha/zookeeper/zookeeper.js'
+import { zooKeeperFactStore } from '#ha/zookeeper/zookeeper-fact-store.js'
+import type { Gateway } from '#protocol/gateway.js'
+import type { ResourceManagerGateway } from '#protocol/gateways/resource-manager-gateway.js'
+import type { BlobStore, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { FactStore, JobFact } from '#protocol/ha/facts.js'
+import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
+import type { Endpoint, EndpointRegistry } from '#rpc/rpc.js'
+
+export class CarelessEpoch extends HighestEpoch {
+  override adopt(_epoch: Epoch): true {
+    return true
+  }
+}
+
+/** Stores on the own disk, and leaves the others to chance. */
+export function namedTooEarly(blobs: ReplicatedBlobStore, local: BlobStore): ReplicatedBlobStore {
+  return {
+    get: (name) => blobs.get(name),
+    read: (name) => blobs.read(name),
+    info: (name) => blobs.info(name),
+    delete: (names) => blobs.delete(names),
+    list: (prefix, after) => blobs.list(prefix, after),
+    async put(name, content) {
+      const info = await local.put(name, content)
+      blobs.put(name, await local.get(name)).catch(() => {})
+      return info
+    },
+  }
+}
+
+type Changed = Partial<FactStore>
+
+/** `change` says what of a reign is another than it should be. */
+export function carelessElection(
+  election: LeaderElection,
+  change: (reign: Reign) => { readonly facts: Changed; readonly reign?: Partial<Reign> },
+  afterwards: () => void = () => {},
+): LeaderElection {
+  return {
+    start: (candidate) =>
+      election.start({
+        async onGranted(reign) {
+          const changed = change(reign)
+          await candidate.onGranted(reignOver(reign, { ...factsOver(reign.facts), ...changed.facts }, changed.reign))
+          afterwards()
+        },
+      }),
+    stepDown: (reason, options) => election.stepDown(reason, options),
+    stop: () => election.stop(),
+  }
+}
+function reignOver(reign: Reign, facts: FactStore, changed: Partial<Reign> = {}): Reign {
+  return {
+    epoch: reign.epoch,
+    facts,
+    signal: reign.signal,
+    get suspended() {
+      return reign.suspended
+    },
+    holds: () => reign.holds(),
+    whenConfirmed: () => reign.whenConfirmed(),
+    publish: (info) => reign.publish(info),
+    ...changed,
+  }
+}
+function factsOver(facts: FactStore): FactStore {
+  return {
+    sync: () => facts.sync(),
+    listJobs: () => facts.listJobs(),
+    readJob: (jobId) => facts.readJob(jobId),
+    createJob: (fact) => facts.createJob(fact),
+    setJob: (fact, version) => facts.setJob(fact, version),
+    deleteJob: (jobId, version) => facts.deleteJob(jobId, version),
+    readIsr: () => facts.readIsr(),
+    setIsr: (replicas, version) => facts.setIsr(replicas, version),
+    readCluster: () => facts.readCluster(),
+    createCluster: (fact) => facts.createCluster(fact),
+    setCluster: (fact, version) => facts.setCluster(fact, version),
+  }
+}
+
+/** A new deployment drops the newest completed checkpoint. */
+export function forgettingCheckpoints({ facts }: Reign): { facts: Changed } {
+  const deployments = new Map<string, string | undefined>()
+  const withoutNewest = (fact: JobFact): JobFact => ({ ...fact, checkpoints: fact.checkpoints.slice(0, -1) })
+  return {
+    facts: {
+      setJob(fact, version) {
+        const changed = deployments.has(fact.jobId) && deployments.get(fact.jobId) !== fact.deployment
+        deployments.set(fact.jobId, fact.deployment)
+        return facts.setJob(changed ? withoutNewest(fact) : fact, version)
+      },
+    },
+  }
+}
+
+/** Goes on counting from the newest checkpoint, and not from the ids that were reserved. */
+export function repeatingIds({ facts }: Reign): { facts: Changed } {
+  return {
+    facts: {
+      async readJob(jobId) {
+        const found = await facts.readJob(jobId)
+        if (!found) return undefined
+        const { value, version } = found
+        return { version, value: { ...value, checkpointIdReserved: value.checkpoints.at(-1)?.id ?? 0 } }
+      },
+    },
+  }
+}
+
+/** Writes over whatever session there is, and whatever has been written meanwhile; and is the last to know that it is no leader any more. */
+export function writingOn(zookeeper: ZooKeeper, paths: ClusterPaths, clock: Clock) {
+  const over = async <T>(write: (facts: FactStore) => Promise<T>): Promise<T> => {
+    const session = await zookeeper.open()
+    try {
+      return await write(zooKeeperFactStore(session, paths))
+    } finally {
+      void session.close()
+    }
+  }
+  return (reign: Reign): { facts: Changed; reign: Partial<Reign> } => {
+    const late = new AbortController()
+    reign.signal.addEventListener('abort', () => clock.setTimer(2_000, () => late.abort(reign.signal.reason)), { once: true })
+    return {
+      facts: {
+        setJob: (fact) => over(async (facts) => facts.setJob(fact, (await facts.readJob(fact.jobId))!.version)),
+        setIsr: (replicas) => over(async (facts) => facts.setIsr(replicas, (await facts.readIsr())?.version)),
+      },
+      reign: { signal: late.signal, holds: () => true, whenConfirmed: async () => {} },
+    }
+  }
+}
+
+/** Serves first and looks for jobs then. */
+export function servingFirst(election: LeaderElection, clock: Clock, recover: () => Promise<void> | undefined): LeaderElection {
+  let served = false
+  const change = ({ facts }: Reign) => {
+    served = false
+    return { facts: { listJobs: async () => (served ? facts.listJobs() : []) } }
+  }
+  return carelessElection(election, change, () => {
+    served = true
+    void sleep(clock, 30)
+      .then(recover)
+      .catch(() => {})
+  })
+}
+
+/** TaskManagers that come to a new leader do not tell which splits their readers have. */
+export function forgettingAssignments(registry: EndpointRegistry): EndpointRegistry {
+  return {
+    register<G extends object>(gateway: Gateway<G>, endpoint: Endpoint<G>, target?: string) {
+      if (gateway.name !== 'ResourceManager') return registry.register(gateway, endpoint, target)
+      const real = endpoint as unknown as Endpoint<ResourceManagerGateway>
+      const forgetful: Endpoint<ResourceManagerGateway> = {
+        registerTaskManager: (registration, context) => {
+          const attempts = registration.attempts.map(({ eventsReceived: _, ...attempt }) => ({ ...attempt, assignmentsReceived: {} }))
+          return real.registerTaskManager({ ...registration, attempts }, context)
+        },
+        reportSlots: (request, context) => real.reportSlots(request, context),
+        disconnectTaskManager: (request, context) => real.disconnectTaskManager(request, context),
+      }
+      return registry.register(gateway, forgetful as unknown as Endpoint<G>, target)
+    },
+  }
+}
