@@ -157,14 +157,13 @@ export function forgettingAssignments(registry: EndpointRegistry): EndpointRegis
     register<G extends object>(gateway: Gateway<G>, endpoint: Endpoint<G>, target?: string) {
       if (gateway.name !== 'ResourceManager') return registry.register(gateway, endpoint, target)
       const real = endpoint as unknown as Endpoint<ResourceManagerGateway>
-      const forgetful: Endpoint<ResourceManagerGateway> = {
-        registerTaskManager: (registration, context) => {
-          const attempts = registration.attempts.map(({ eventsReceived: _, ...attempt }) => ({ ...attempt, assignmentsReceived: {} }))
-          return real.registerTaskManager({ ...registration, attempts }, context)
-        },
-        reportSlots: (request, context) => real.reportSlots(request, context),
-        disconnectTaskManager: (request, context) => real.disconnectTaskManager(request, context),
+      const registerTaskManager: typeof real.registerTaskManager = (registration, context) => {
+        const attempts = registration.attempts.map(({ eventsReceived: _, ...attempt }) => ({ ...attempt, assignmentsReceived: {} }))
+        return real.registerTaskManager({ ...registration, attempts }, context)
       }
+      const methods = Object.keys(gateway.methods) as (keyof ResourceManagerGateway)[]
+      const others = Object.fromEntries(methods.map((method) => [method, real[method].bind(real)]))
+      const forgetful = { ...others, registerTaskManager }
       return registry.register(gateway, forgetful as unknown as Endpoint<G>, target)
     },
   }
