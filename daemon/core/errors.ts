@@ -263,9 +263,18 @@ export function isTransient(error: unknown): error is FlottError {
   return isFlottError(error) && ERRORS[error.code].retry
 }
 
-/** True when it, or what caused it, is that a disk did not take what was to be stored, or too few did: no fault of whoever wanted to. */
+/** True when it, or what caused it, may pass by itself: no fault of whoever wanted it. */
+export function isPassingTrouble(error: unknown): boolean {
+  return causes(error).some(isTransient)
+}
+
+/** True when it, or what caused it, is that a disk did not take what was to be stored, or too few did. */
 export function isStorageTrouble(error: unknown): boolean {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++)
-    if (isFlottError(at, 'STORAGE_FULL', 'STORAGE_FAILED', 'REPLICATION_FAILED')) return true
-  return false
+  return causes(error).some((cause) => isFlottError(cause, 'STORAGE_FULL', 'STORAGE_FAILED', 'REPLICATION_FAILED'))
+}
+
+function causes(error: unknown): Error[] {
+  const chain: Error[] = []
+  for (let at = error; at instanceof Error && chain.length < 8; at = at.cause) chain.push(at)
+  return chain
 }

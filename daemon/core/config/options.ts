@@ -319,7 +319,7 @@ export const OPTIONS = {
     default: '0',
     kind: integer(0),
     scope: 'job',
-    doc: 'How many checkpoints may fail in a row before the job does.',
+    doc: 'How many checkpoints may fail in a row before the job does. A disk that is full or a leader out of reach does not count.',
   },
   'execution.checkpointing.num-retained': {
     default: '3',

@@ -24,7 +24,7 @@ test.before(async () => {
     jobManagers: 1,
     taskManagers: 1,
     slots: 2,
-    settings: { 'taskmanager.memory.managed.size': '192 mb', 'task.watchdog.timeout': '2 s', 'task.cancellation.timeout': '2 s' },
+    settings: { 'taskmanager.memory.managed.size': '192 mb', 'task.watchdog.timeout': '4 s', 'task.cancellation.timeout': '2 s' },
   })
   taskManagerPid = cluster.taskManagers[0]!.pid
   const args = ['run', '-p', '1', `${PROGRAMS}/steady-counts.ts`, String(KEYS), join(directory, 'stop'), join(directory, 'counts')]

@@ -6,7 +6,7 @@
  *
  * and can be aborted until its fact is being set: from then on only the outcome of that `set` decides.
  */
-import { FlottError, isStorageTrouble } from '#core/errors.js'
+import { FlottError, isPassingTrouble } from '#core/errors.js'
 import type { CoordinatorState, SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 import type { CheckpointAcknowledgement, CheckpointMetrics } from '#protocol/gateways/job-master-gateway.js'
 import type { ExecutionView } from '../job-master-context.js'
@@ -333,11 +333,11 @@ function abort(state: CheckpointState, pending: PendingCheckpoint, cause: Error,
 }
 
 /**
- * Aborts one that failed by itself: more of these in a row than are tolerable fail the job. A disk that is full or fails is not counted:
- * the job could store no more after a restart than before, and would lose the work since its last checkpoint.
+ * Aborts one that failed by itself: more of these in a row than are tolerable fail the job. A disk that is full or fails, or a leader out of
+ * reach, is not counted: the job could store no more after a restart than before, and would lose the work since its last checkpoint.
  */
 function fail(state: CheckpointState, pending: PendingCheckpoint, cause: Error, now: number): CheckpointStep {
-  if (isStorageTrouble(cause)) return abort(state, pending, cause, now)
+  if (isPassingTrouble(cause)) return abort(state, pending, cause, now)
   const failures = state.consecutiveFailures + 1
   const aborted = abort({ ...state, consecutiveFailures: failures }, pending, cause, now)
   if (failures <= state.settings.tolerableFailures) return aborted

@@ -194,6 +194,14 @@ function kinds({ effects }: { effects: readonly CheckpointEffect[] }): readonly 
   return effects.map((effect) => effect.kind)
 }
 
+test('a leader out of reach fails no job', (t) => {
+  const unreachable = new FlottError('CHECKPOINT_FAILED', 'declined', { cause: new FlottError('CONNECTION_REFUSED', 'EHOSTUNREACH') })
+  const declined: CheckpointEvent = { kind: 'declined', attemptId: SINK, checkpointId: 1, cause: unreachable, now: 1_500 }
+  const { state, effects } = run([...history.collecting, declined], initialCheckpointState(settings, 0))
+  t.deepEqual(effects.map(describeEffect), ['cancel-expiry', 'aborted', 'schedule-trigger 500'])
+  t.is(state.consecutiveFailures, 0)
+})
+
 test('a disk that is full or fails fails no job, however often; the failures before it still count', (t) => {
   const full = new FlottError('CHECKPOINT_FAILED', 'declined', { cause: new FlottError('STORAGE_FULL', 'the disk is full') })
   const declined = (of: Error): CheckpointEvent => ({ kind: 'declined', attemptId: SINK, checkpointId: 1, cause: of, now: 1_500 })
