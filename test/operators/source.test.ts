@@ -2,6 +2,7 @@ import test from 'ava'
 import { stableId } from '#core/ids.js'
 import { decodeValue } from '#core/serialization/value-codec.js'
 import type { ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
+import { PendingTrigger } from '#taskmanager/task/pending-trigger.js'
 import { batchOf, type ChainSketch, makeChain, RecordingPartition } from '../support/chains.js'
 import { FakeClock, settle } from '../support/fake-clock.js'
 import { type ListSourceOptions, listSource } from '../support/list-source.js'
@@ -60,6 +61,27 @@ test('a checkpoint covers events up to its number: earlier ones are awaited, lat
   source.releaseEvents()
   t.is(source.assignmentsReceived, 3)
   t.throws(() => source.coverEvents(2), { code: 'CHECKPOINT_FAILED' })
+})
+
+test('from the trigger on what the snapshot does not cover is held back, though the checkpoint begins a turn later', async (t) => {
+  const { chain, source } = sourceChain()
+  await chain.open()
+  const declined: unknown[] = []
+  const trigger = new PendingTrigger({
+    source,
+    operatorId: 'source',
+    subtaskIndex: 0,
+    allChannelsEnded: () => false,
+    decline: (_, cause) => declined.push(cause),
+  })
+  source.handleEvents([{ number: 1, event: splits(0, 2) }])
+  trigger.set({ checkpointId: 7, epoch: '', timestamp: 0, assigned: { source: { 0: 1 } } })
+  source.handleEvents([{ number: 2, event: noMore }])
+  t.true(trigger.isReady)
+  t.is(source.assignmentsReceived, 1)
+  trigger.clear(7)
+  t.is(source.assignmentsReceived, 2)
+  t.deepEqual(declined, [])
 })
 
 test('a restored reader has its splits and says which event was the last', async (t) => {

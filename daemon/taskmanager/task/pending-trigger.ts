@@ -30,8 +30,10 @@ export class PendingTrigger {
   get isSet(): boolean {
     return this.#message !== undefined
   }
+  /** From here on the source holds back what the enumerator's snapshot does not cover, also when the moment is still to come. */
   set(message: TriggerMessage): void {
     this.#message = message
+    if (this.options.source) void this.isReady
   }
   /** A newer one replaces it; an abort takes it back. */
   clear(upTo = Infinity): void {

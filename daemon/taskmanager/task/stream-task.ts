@@ -319,7 +319,7 @@ export class StreamTask {
     const taken = () => {
       this.#suspended--
       this.#final.begun(barrier)
-      this.#io!.chain.source?.releaseEvents()
+      if (!this.#trigger.isSet) this.#io!.chain.source?.releaseEvents()
       this.env.wake()
     }
     this.#checkpointer.take(barrier, alignmentMs, taken, failed)
