@@ -3,16 +3,16 @@ import { type Clock, sleep } from '#core/clock.js'
 import { isFlottError } from '#core/errors.js'
 import type { CheckpointsResponse, JobDetailsResponse, JobVertexItem } from '#protocol/rest/responses.js'
 import { isUnreachable, type RestClusterClient } from '../submit/rest-cluster-client.js'
+import { type RecordCount, RecordRates } from './record-rates.js'
 import type { Terminal } from './terminal.js'
 
 const TTY_PERIOD_MS = 500
 const PLAIN_PERIOD_MS = 10_000
 
-/** What one look at the job gave; rates come from two looks. */
+/** What one look at the job gave. */
 export interface Look {
   readonly job: JobDetailsResponse
   readonly checkpoints: CheckpointsResponse
-  readonly atMs: number
 }
 
 /** Shows progress until `signal` aborts. Never fails: the result of the job is asked for elsewhere. */
@@ -23,21 +23,22 @@ export async function showProgress(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
-  let last: Look | undefined
+  const rates = new RecordRates()
   let lastStatus: string | undefined
   let lastPlainMs = -Infinity
   try {
     while (!signal.aborted) {
-      const look = await lookAt(client, jobId, clock, signal)
+      const look = await lookAt(client, jobId, signal)
       if (look) {
         const { state } = look.job
-        if (terminal.isTty) terminal.redraw(progressLines(look, last))
-        else if (state !== lastStatus || look.atMs - lastPlainMs >= PLAIN_PERIOD_MS) {
-          terminal.note(progressLine(look, last))
-          lastPlainMs = look.atMs
+        const nowMs = clock.monotonicMs()
+        rates.observe(look.job, nowMs)
+        if (terminal.isTty) terminal.redraw(progressLines(look, rates))
+        else if (state !== lastStatus || nowMs - lastPlainMs >= PLAIN_PERIOD_MS) {
+          terminal.note(progressLine(look, rates))
+          lastPlainMs = nowMs
         }
         lastStatus = state
-        last = look
       }
       await sleep(clock, TTY_PERIOD_MS, signal)
     }
@@ -48,41 +49,35 @@ export async function showProgress(
   }
 }
 
-async function lookAt(client: RestClusterClient, jobId: string, clock: Clock, signal: AbortSignal): Promise<Look | undefined> {
+async function lookAt(client: RestClusterClient, jobId: string, signal: AbortSignal): Promise<Look | undefined> {
   try {
     const [job, checkpoints] = await Promise.all([client.describeJob(jobId, signal), client.checkpoints(jobId, signal)])
-    return { job, checkpoints, atMs: clock.monotonicMs() }
+    return { job, checkpoints }
   } catch (error) {
     if (isUnreachable(error) || isFlottError(error, 'JOB_NOT_FOUND')) return undefined // The change of leader is reported once, by the transport.
     throw error
   }
 }
 
-export function progressLines(look: Look, last: Look | undefined): string[] {
-  const { job, checkpoints } = look
+export function progressLines({ job, checkpoints }: Look, rates: RecordRates): string[] {
   const name = Math.min(48, Math.max(6, ...job.vertices.map((vertex) => vertex.name.length)))
   const head = `${'vertex'.padEnd(name)}  ${'state'.padEnd(12)} ${'tasks'.padStart(9)} ${'records in'.padStart(12)} ${'in/s'.padStart(9)} ${'records out'.padStart(12)} ${'out/s'.padStart(9)}`
   const rows = job.vertices.map((vertex) => {
-    const before = last?.job.vertices.find(({ id }) => id === vertex.id)
-    const rate = (key: 'read-records' | 'write-records') =>
-      before && last
-        ? short(Math.max(0, (vertex.metrics[key] - before.metrics[key]) / Math.max(0.001, (look.atMs - last.atMs) / 1000)))
-        : '-'
+    const rate = (count: RecordCount) => {
+      const perSecond = rates.of(vertex.id, count)
+      return perSecond === undefined ? '-' : short(perSecond)
+    }
     const title = vertex.name.length > name ? `${vertex.name.slice(0, name - 1)}…` : vertex.name.padEnd(name)
     return `${title}  ${vertex.status.padEnd(12)} ${tasks(vertex).padStart(9)} ${short(vertex.metrics['read-records']).padStart(12)} ${rate('read-records').padStart(9)} ${short(vertex.metrics['write-records']).padStart(12)} ${rate('write-records').padStart(9)}`
   })
   return [`${job.name}  ${job.state}  ${seconds(job.duration)}${waiting(job)}`, head, ...rows, checkpointText(checkpoints, job.restarts)]
 }
 
-export function progressLine(look: Look, last: Look | undefined): string {
-  const { job } = look
+export function progressLine({ job, checkpoints }: Look, rates: RecordRates): string {
   const source = job.vertices[0]
-  const before = last?.job.vertices[0]
-  const rate =
-    source && before && last
-      ? `, ${short(Math.max(0, (source.metrics['write-records'] - before.metrics['write-records']) / Math.max(0.001, (look.atMs - last.atMs) / 1000)))} records/s from the source`
-      : ''
-  return `${job.name}: ${job.state}, ${seconds(job.duration)}${waiting(job)}${rate}; ${checkpointText(look.checkpoints, job.restarts)}`
+  const perSecond = source && rates.of(source.id, 'write-records')
+  const rate = perSecond === undefined ? '' : `, ${short(perSecond)} records/s from the source`
+  return `${job.name}: ${job.state}, ${seconds(job.duration)}${waiting(job)}${rate}; ${checkpointText(checkpoints, job.restarts)}`
 }
 
 function waiting(job: JobDetailsResponse): string {

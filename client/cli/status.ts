@@ -1,5 +1,6 @@
 import type { RestClusterClient } from '../submit/rest-cluster-client.js'
 import { progressLines } from './progress.js'
+import { RecordRates } from './record-rates.js'
 import type { Terminal } from './terminal.js'
 
 /** Without a job: the cluster. With one: its vertices, records and checkpoints. */
@@ -7,7 +8,7 @@ export async function status(client: RestClusterClient, jobId: string | undefine
   if (jobId !== undefined) {
     const [job, checkpoints] = await Promise.all([client.describeJob(jobId), client.checkpoints(jobId)])
     if (json) terminal.out(JSON.stringify({ ...job, checkpoints }))
-    else for (const line of progressLines({ job, checkpoints, atMs: 0 }, undefined)) terminal.out(line)
+    else for (const line of progressLines({ job, checkpoints }, new RecordRates())) terminal.out(line)
     return
   }
   const [overview, { taskmanagers }, { jobs }] = await Promise.all([client.overview(), client.listTaskManagers(), client.listJobs()])
