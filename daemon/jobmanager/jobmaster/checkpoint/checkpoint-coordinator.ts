@@ -19,7 +19,6 @@ import type {
   JobMasterContext,
   SourceCoordinatorsApi,
 } from '../job-master-context.js'
-import { AttemptsTold } from './attempts-told.js'
 import type { CheckpointSettings } from './checkpoint-settings.js'
 import { CheckpointStatisticsRecorder } from './checkpoint-statistics.js'
 import {
@@ -30,9 +29,9 @@ import {
   type PendingCheckpoint,
   step,
 } from './checkpoint-steps.js'
-import { checkChunks, loadManifest, storeManifest } from './checkpoint-store.js'
-import { ChunkReferences } from './chunk-references.js'
-import { buildManifest, chunksOfManifest } from './manifest-builder.js'
+import { checkChunks, loadManifest } from './checkpoint-store.js'
+import { CheckpointSweeper } from './checkpoint-sweeper.js'
+import { buildManifest } from './manifest-builder.js'
 import { restoreOf } from './restore.js'
 import { triggerTargets } from './trigger-targets.js'
 
@@ -53,19 +52,13 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   #trigger: Timer | undefined
   #expiry: Timer | undefined
   readonly #statistics = new CheckpointStatisticsRecorder()
-  readonly #references = new ChunkReferences()
-  readonly #told: AttemptsTold
+  readonly #sweeper: CheckpointSweeper
   /** Settles once no `set` of the fact is under way any more. */
   #committing: Promise<void> = Promise.resolve()
-  /** One sweep after the other; never rejects. */
-  #sweeping: Promise<void> = Promise.resolve()
   /** The last two at least, in order, retained or not. */
   #completedIds: readonly number[]
   #stored: { readonly id: number; readonly manifest: CheckpointManifest; readonly blob: string } | undefined
-  readonly #ready: Promise<void>
   #onCompleted: (() => void) | undefined
-  /** The manifests that the fact named when this reign began. */
-  readonly #found: { readonly manifest: CheckpointManifest; readonly blob: string }[] = []
 
   constructor(
     private readonly ctx: JobMasterContext,
@@ -74,8 +67,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   ) {
     this.#state = initialCheckpointState(settings, ctx.fact.checkpointIdReserved)
     this.#completedIds = ctx.fact.checkpoints.map(({ id }) => id)
-    this.#told = new AttemptsTold(ctx.fact.checkpoints.length === 0 ? 0 : undefined)
-    this.#ready = this.#findReferences()
+    this.#sweeper = new CheckpointSweeper(ctx, () => this.#state.closed)
     ctx.signal.addEventListener('abort', () => this.close(), { once: true })
   }
 
@@ -93,7 +85,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   acknowledge(ack: CheckpointAcknowledgement): void {
     // A task that does not say what it was told has been told, at the latest one whole checkpoint later.
     const told = ack.lastCheckpointCompleted ?? this.#completedIds.at(-2)
-    if (told !== undefined) this.#told.told(ack.attemptId, told)
+    if (told !== undefined) this.#sweeper.told.told(ack.attemptId, told)
     this.#apply({ kind: 'acknowledged', ack, timestamp: this.ctx.clock.now() })
   }
   decline(attemptId: string, checkpointId: number, cause: Error): void {
@@ -111,12 +103,12 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     await this.#committing // Its outcome decides which one is the newest.
     const newest = this.ctx.fact.checkpoints.at(-1)
     if (!newest) {
-      this.#told.restoredFrom(0)
+      this.#sweeper.told.restoredFrom(0)
       return undefined
     }
     const manifest = await loadManifest(this.ctx.blobs, this.ctx.jobGraph.jobId, newest.id, newest.manifest)
     await checkChunks(this.ctx.blobs, manifest)
-    this.#told.restoredFrom(newest.id)
+    this.#sweeper.told.restoredFrom(newest.id)
     this.#statistics.restored(newest.id, this.ctx.clock.now(), newest.manifest)
     return { id: newest.id, blob: newest.manifest, manifest }
   }
@@ -132,7 +124,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
 
   resume(attempts: readonly AttemptReport[]): void {
     const { checkpoints, checkpointIdReserved } = this.ctx.fact
-    for (const { attemptId, lastCheckpointCompleted } of attempts) this.#told.told(attemptId, lastCheckpointCompleted)
+    for (const { attemptId, lastCheckpointCompleted } of attempts) this.#sweeper.told.told(attemptId, lastCheckpointCompleted)
     const adopted = this.#running().filter((task) => attempts.some((report) => report.attemptId === task.attemptId))
     const newest = checkpoints.at(-1)?.id
     if (newest !== undefined) this.#notify('notifyCheckpointComplete', newest, adopted)
@@ -150,10 +142,11 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   }
   importStatistics(statistics: CheckpointStatistics | undefined): void {
     if (statistics) this.#statistics.import(statistics)
-    const found = () => {
-      for (const { manifest, blob } of this.#found) this.#statistics.found(manifest, blob)
-    }
-    void this.#ready.then(() => this.ctx.run(found))
+    void this.#sweeper.found.then((found) =>
+      this.ctx.run(() => {
+        for (const { manifest, blob } of found) this.#statistics.found(manifest, blob)
+      }),
+    )
   }
   close(): void {
     this.#apply({ kind: 'close' })
@@ -264,9 +257,8 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
 
   #store(pending: PendingCheckpoint): void {
     const manifest = buildManifest(this.ctx.jobGraph, pending, this.ctx.clock.now())
-    const stored = this.#ready.then(() => storeManifest(this.ctx.blobs, manifest, this.#references))
     this.#after(
-      stored,
+      this.#sweeper.store(manifest),
       (blob) => {
         this.#stored = { id: pending.id, manifest, blob }
         return { kind: 'manifest-stored', checkpointId: pending.id }
@@ -308,11 +300,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     this.#completedIds = [...this.#completedIds.slice(-1), pending.id]
     this.#statistics.completed(pending, manifest, blob)
     this.ctx.historyChanged()
-    this.#references.completed(
-      pending.id,
-      chunksOfManifest(manifest),
-      this.ctx.fact.checkpoints.map(({ id }) => id),
-    )
+    this.#sweeper.completed(manifest)
     const told = new Set(pending.tasks.map((task) => task.attemptId))
     this.#notify(
       'notifyCheckpointComplete',
@@ -320,7 +308,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
       this.#running().filter((task) => told.has(task.attemptId)),
     )
     this.sources.notifyCheckpointComplete(pending.id)
-    this.#sweep(pending.id)
+    this.#sweeper.sweep(pending.id)
     const onCompleted = this.#onCompleted
     this.#onCompleted = undefined
     onCompleted?.()
@@ -332,7 +320,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     this.ctx.historyChanged()
     this.sources.resumeAssignments(pending.id)
     this.#notify('notifyCheckpointAborted', pending.id, pending.tasks)
-    this.#sweep(pending.id)
+    this.#sweeper.sweep(pending.id)
   }
 
   #storedOf(pending: PendingCheckpoint): { readonly manifest: CheckpointManifest; readonly blob: string } {
@@ -356,39 +344,6 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   }
   #targets(): readonly string[] {
     return triggerTargets(this.ctx.jobGraph, this.ctx.executions())
-  }
-
-  /** At a takeover: what the manifests refer to that the fact names. */
-  async #findReferences(): Promise<void> {
-    const { jobId } = this.ctx.jobGraph
-    for (const { id, manifest: name } of this.ctx.fact.checkpoints) {
-      const manifest = await loadManifest(this.ctx.blobs, jobId, id, name).catch(() => undefined)
-      this.#references.found(id, manifest && chunksOfManifest(manifest))
-      if (manifest) this.#found.push({ manifest, blob: name })
-    }
-  }
-
-  /** Deletes what no manifest names and no later one can: chunks of aborted and of dropped checkpoints. Best effort, again after the next. */
-  #sweep(upTo: number): void {
-    this.#sweeping = this.#sweeping
-      .then(() => this.#ready)
-      .then(() => this.#deleteUnreferenced(upTo))
-      .catch((cause: unknown) => {
-        this.ctx.logger.warn('chunks could not be deleted', { cause })
-      })
-  }
-  async #deleteUnreferenced(upTo: number): Promise<void> {
-    const { blobs, jobGraph } = this.ctx
-    const chunks: string[] = []
-    for await (const { name } of blobs.list(`chunk/${jobGraph.jobId}/`)) chunks.push(name)
-    const manifests: string[] = []
-    for await (const { name } of blobs.list(`manifest/${jobGraph.jobId}/`)) manifests.push(name)
-    if (this.ctx.signal.aborted || this.#state.closed) return
-    const lowest = this.#told.lowest(this.#running().map((task) => task.attemptId))
-    const named = new Set(this.ctx.fact.checkpoints.map(({ manifest }) => manifest))
-    const dropped = manifests.filter((name) => !named.has(name) && Number(name.split('/')[2]?.split('-')[0]) <= upTo)
-    const unreferenced = lowest === undefined ? [] : this.#references.unreferenced(chunks, upTo, lowest)
-    if (dropped.length + unreferenced.length > 0) await blobs.delete([...dropped, ...unreferenced])
   }
 
   /** What comes back from I/O comes back as an event of its own turn. */
