@@ -12,7 +12,12 @@ import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import type { Service } from '#core/service.js'
 import type { ExecutionState, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
-import type { HardwareDescription, SlotReport, TaskManagerRegistration } from '#protocol/gateways/resource-manager-gateway.js'
+import type {
+  AttemptReport,
+  HardwareDescription,
+  SlotReport,
+  TaskManagerRegistration,
+} from '#protocol/gateways/resource-manager-gateway.js'
 import {
   type ProcessMetrics,
   type TaskExecutorGateway,
@@ -275,6 +280,12 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       for (const slot of this.#slots) if (slot.state === 'ACTIVE') this.#workers.post(slot.slotIndex, { kind: 'report-metrics' })
       const metrics = Object.fromEntries(this.#metrics)
       return { slots: this.#slotReports(), attempts: this.#attempts.reports(), metrics, process: this.options.processMetrics() }
+    })
+  }
+  describeAttempts({ jobId }: Request<'describeAttempts'>): Promise<{ attempts: readonly AttemptReport[]; slots: readonly SlotReport[] }> {
+    return this.#turn(() => {
+      const isOfJob = (report: { readonly jobId?: string }) => report.jobId === jobId
+      return { attempts: this.#attempts.fullReports(this.#metrics).filter(isOfJob), slots: this.#slotReports().filter(isOfJob) }
     })
   }
 

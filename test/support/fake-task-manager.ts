@@ -161,6 +161,10 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   async heartbeat(): Promise<TaskExecutorHeartbeat> {
     return { slots: this.slots, attempts: this.#reports(), metrics: {}, process: { rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 } }
   }
+  async describeAttempts({ jobId }: { jobId: string }) {
+    const isOfJob = (report: { jobId?: string }) => report.jobId === jobId
+    return { attempts: this.#reports().filter(isOfJob), slots: this.slots.filter(isOfJob) }
+  }
   async drain() {
     this.drainRequests++
     return { accepted: true } as const

@@ -2,7 +2,7 @@ import type { JobDetails, JobOverview } from '#protocol/gateways/dispatcher-gate
 import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
-import type { JobFact } from '#protocol/ha/facts.js'
+import type { JobFact, JobStatus } from '#protocol/ha/facts.js'
 import type { CollectedResults } from '../jobmaster/collected-results.js'
 import { loadEndedJob } from '../jobmaster/job-result.js'
 
@@ -58,28 +58,30 @@ const NO_TASKS: Readonly<Record<ExecutionState, number>> = {
 }
 
 export function completedOverview({ fact, details }: CompletedJob): JobOverview {
-  const { jobId, jobName, terminal, submittedTime: startTime } = fact
-  const { status, endTime } = terminal
-  return { jobId, jobName, status, startTime, endTime, lastModification: endTime, tasks: details?.tasks ?? NO_TASKS }
+  const { status, endTime } = fact.terminal
+  return { ...bareOverview(fact, status, endTime), ...(details ? { tasks: details.tasks } : {}) }
+}
+/** What the fact alone says. `endTime`: -1 where it has not ended. */
+export function bareOverview(fact: JobFact, status: JobStatus, endTime: number): JobOverview {
+  const { jobId, jobName, submittedTime: startTime } = fact
+  return { jobId, jobName, status, startTime, endTime, lastModification: endTime < 0 ? startTime : endTime, tasks: NO_TASKS }
 }
 
 /** From memory, or from what an earlier reign has stored. */
 export async function completedDetails(job: CompletedJob, blobs: BlobStore): Promise<JobDetails> {
   if (job.details) return job.details
   const { fact } = job
-  const base = bareDetails(job, await loadJobGraph(blobs, fact))
+  const base = { ...bareDetails(fact, await loadJobGraph(blobs, fact)), ...completedOverview(job) }
   if (fact.result === undefined || fact.history === undefined) return base
   return { ...base, ...(await loadEndedJob(blobs, { result: fact.result, history: fact.history })) }
 }
 
-/** What the fact alone says. */
-export function bareDetails(job: CompletedJob, jobGraph: JobGraph): JobDetails {
-  const { fact } = job
+/** What the fact alone says of all but the overview. */
+export function bareDetails(fact: JobFact, jobGraph: JobGraph): Omit<JobDetails, keyof JobOverview> {
   return {
-    ...completedOverview(job),
     jobGraph,
     fact,
-    timestamps: { [fact.terminal.status]: fact.terminal.endTime },
+    timestamps: fact.terminal ? { [fact.terminal.status]: fact.terminal.endTime } : {},
     vertices: [],
     restarts: fact.restarts.count,
     exceptions: [],

@@ -28,6 +28,7 @@ import { endedFact, storeEndedJob } from '../jobmaster/job-result.js'
 import type { ResourceManager } from '../resourcemanager/resource-manager.js'
 import {
   bareDetails,
+  bareOverview,
   type CompletedJob,
   CompletedJobs,
   type CompletedJobsOptions,
@@ -36,6 +37,7 @@ import {
   loadJobGraph,
 } from './completed-jobs.js'
 import { validateJobGraph } from './graph-validation.js'
+import { isToBeParked, ParkedJobs, recoveryBegun, recoverySurvived, SURVIVED_AFTER_MS } from './parked-jobs.js'
 
 const EXPIRATION_CHECK_MS = 10_000
 
@@ -56,39 +58,50 @@ export interface DispatcherOptions {
 interface RunningJob {
   readonly master: JobMaster
   readonly unregister: () => void
+  /** Counts as unfinished in the job's fact. */
+  recovery?: Timer
 }
 
 export class Dispatcher implements DispatcherGateway {
   readonly #jobs = new Map<string, RunningJob>()
   readonly #completed: CompletedJobs
+  readonly #parked: ParkedJobs
   readonly #submissions = new Map<string, Promise<void>>()
   #expirations: Timer | undefined
   #stopped = false
 
   constructor(private readonly options: DispatcherOptions) {
     this.#completed = new CompletedJobs(options.completed)
+    const { clock, logger, resourceManager: slots } = options
+    this.#parked = new ParkedJobs({ clock, logger, slots, retry: (jobId, release) => this.#retry(jobId, release) })
   }
 
   /** Takes over all jobs of the reign before. Fails only when facts or blobs can not be read now, and the next try may. */
   async recover(): Promise<void> {
     const { reign, clock } = this.options
     const { facts } = reign
-    for (const jobId of await facts.listJobs()) {
-      const fact = await facts.readJob(jobId)
-      if (fact) await this.#recover(fact)
-    }
+    // All at once, and all to their end: what has begun when this fails can be stopped.
+    const recovered = await Promise.allSettled(
+      (await facts.listJobs()).map(async (jobId) => {
+        const fact = await facts.readJob(jobId)
+        if (fact) await this.#recover(fact)
+      }),
+    )
+    for (const outcome of recovered) if (outcome.status === 'rejected') throw outcome.reason
     this.#expirations = every(clock, EXPIRATION_CHECK_MS, () => this.#expire(), { unref: true })
   }
   /** JobMasters stop; the jobs themselves go on. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#expirations?.cancel()
+    this.#parked.stop()
     const jobs = [...this.#jobs.values()]
     this.#jobs.clear()
     await Promise.all(
-      jobs.map(async ({ master, unregister }) => {
-        unregister()
-        await master.stop()
+      jobs.map(async (job) => {
+        job.unregister()
+        if (this.options.reign.holds()) await this.#survived(job)
+        await job.master.stop()
       }),
     )
   }
@@ -109,6 +122,7 @@ export class Dispatcher implements DispatcherGateway {
     return { accepted: true }
   }
   async cancelJob({ jobId }: { jobId: string }): Promise<{ accepted: true }> {
+    await this.#parked.resume(jobId, (id, release) => this.#cancelParked(id, release))
     const job = this.#jobs.get(jobId)
     if (!job) {
       const { status } = this.#completedJob(jobId).fact.terminal
@@ -118,11 +132,15 @@ export class Dispatcher implements DispatcherGateway {
     return { accepted: true }
   }
   async listJobs(): Promise<readonly JobOverview[]> {
-    return [...[...this.#jobs.values()].map(({ master }) => master.overview()), ...this.#completed.all().map(completedOverview)]
+    const running = [...this.#jobs.values()].map(({ master }) => master.overview())
+    return [...running, ...this.#parked.overviews(), ...this.#completed.all().map(completedOverview)]
   }
   async describeJob({ jobId }: { jobId: string }): Promise<JobDetails> {
     const job = this.#jobs.get(jobId)
-    return job ? job.master.describe() : completedDetails(this.#completedJob(jobId), this.options.blobs)
+    if (job) return job.master.describe()
+    const parked = this.#parked.get(jobId)
+    if (parked) return this.#parked.details(jobId, await this.#graphOf(parked))
+    return completedDetails(this.#completedJob(jobId), this.options.blobs)
   }
   async fetchCollected(request: {
     jobId: string
@@ -131,9 +149,10 @@ export class Dispatcher implements DispatcherGateway {
   }): Promise<{ records: readonly unknown[]; next: number; ended: boolean }> {
     const { jobId, operatorId, after } = request
     const job = this.#jobs.get(jobId)
-    const collected = job ? job.master.collected : this.#completedJob(jobId).collected
+    const isParked = this.#parked.get(jobId) !== undefined
+    const collected = isParked ? undefined : job ? job.master.collected : this.#completedJob(jobId).collected
     const { records, next, more } = collected?.fetch(operatorId, after) ?? { records: [], next: after, more: false }
-    return { records, next, ended: !job && !more }
+    return { records, next, ended: !job && !isParked && !more }
   }
   async clusterOverview(): Promise<ClusterOverview> {
     const { resourceManager } = this.options
@@ -143,7 +162,7 @@ export class Dispatcher implements DispatcherGateway {
       taskManagers: resourceManager.describe().length,
       slotsTotal: total,
       slotsAvailable: free,
-      jobsRunning: this.#jobs.size,
+      jobsRunning: this.#jobs.size + this.#parked.size,
       jobsFinished: ended('FINISHED'),
       jobsCancelled: ended('CANCELED'),
       jobsFailed: ended('FAILED'),
@@ -199,7 +218,7 @@ export class Dispatcher implements DispatcherGateway {
 
   /** JOB_SUBMISSION_FAILED where the id belongs to another job. */
   #isKnown(jobId: string, graph: string): boolean {
-    const fact = this.#jobs.get(jobId)?.master.fact ?? this.#completed.get(jobId)?.fact
+    const fact = this.#jobs.get(jobId)?.master.fact ?? this.#parked.get(jobId) ?? this.#completed.get(jobId)?.fact
     if (!fact) return false
     if (fact.jobGraph !== graph) throw new FlottError('JOB_SUBMISSION_FAILED', `another job has the id ${jobId}`)
     return true
@@ -208,6 +227,27 @@ export class Dispatcher implements DispatcherGateway {
   async #recover(fact: Versioned<JobFact>): Promise<void> {
     const { terminal } = fact.value
     if (terminal) return this.#completed.add({ fact: { ...fact.value, terminal }, details: undefined, collected: undefined })
+    if (isToBeParked(fact.value)) return this.#parked.park(fact)
+    await this.#takeOver(fact)
+  }
+  async #takeOver(found: Versioned<JobFact>): Promise<void> {
+    const { clock, logger } = this.options
+    const fact = await this.#set(found, recoveryBegun)
+    try {
+      await this.#begin(fact)
+    } catch (cause) {
+      // It was survived, whatever it was.
+      await this.#set(fact, recoverySurvived).catch((error: unknown) => logger.debug('a survived recovery was not recorded', { error }))
+      throw cause
+    }
+    const job = this.#jobs.get(fact.value.jobId)
+    if (!job) return
+    const survived = () => {
+      this.#survived(job).catch((cause: unknown) => logger.debug('a survived recovery was not recorded', { cause }))
+    }
+    job.recovery = clock.setTimer(SURVIVED_AFTER_MS, survived, { unref: true })
+  }
+  async #begin(fact: Versioned<JobFact>): Promise<void> {
     let jobGraph: JobGraph
     try {
       jobGraph = await loadJobGraph(this.options.blobs, fact.value)
@@ -216,6 +256,31 @@ export class Dispatcher implements DispatcherGateway {
       return this.#failUnrecoverable(fact, cause)
     }
     await this.#startOrFail(jobGraph, fact)
+  }
+  async #survived(job: RunningJob): Promise<void> {
+    if (!job.recovery) return
+    job.recovery.cancel()
+    delete job.recovery
+    await job.master.updateFact(recoverySurvived)
+  }
+  async #retry(jobId: string, release: () => void): Promise<void> {
+    const fact = await this.options.reign.facts.readJob(jobId)
+    if (fact) await this.#takeOver(fact)
+    if (!this.#jobs.has(jobId)) release()
+  }
+  async #cancelParked(jobId: string, release: () => void): Promise<void> {
+    const fact = await this.options.reign.facts.readJob(jobId)
+    if (fact) await this.#begin(await this.#set(fact, (value) => ({ ...value, target: 'CANCELED' })))
+    if (!this.#jobs.has(jobId)) release()
+  }
+  async #set({ value, version }: Versioned<JobFact>, change: (fact: JobFact) => JobFact): Promise<Versioned<JobFact>> {
+    const { reign } = this.options
+    await reign.whenConfirmed()
+    const changed = change(value)
+    return { value: changed, version: await reign.facts.setJob(changed, version) }
+  }
+  #graphOf(fact: JobFact): Promise<JobGraph> {
+    return loadJobGraph(this.options.blobs, fact).catch(() => emptyGraph(fact))
   }
   async #startOrFail(jobGraph: JobGraph, fact: Versioned<JobFact>): Promise<void> {
     try {
@@ -263,10 +328,9 @@ export class Dispatcher implements DispatcherGateway {
     logger.error('a job can not be started', { jobId: fact.jobId, cause })
     const terminal = { status: 'FAILED' as const, endTime: clock.now() }
     const failure = serializeError(new FlottError('JOB_FAILED', `the job can not be started: ${(cause as Error).message}`, { cause }))
-    const bare = { fact: { ...fact, terminal }, details: undefined, collected: undefined }
-    const jobGraph = await loadJobGraph(blobs, fact).catch(() => emptyGraph(fact))
     const details: JobDetails = {
-      ...bareDetails(bare, jobGraph),
+      ...bareOverview(fact, terminal.status, terminal.endTime),
+      ...bareDetails({ ...fact, terminal }, await this.#graphOf(fact)),
       failure,
       exceptions: [{ error: failure, timestamp: terminal.endTime }],
     }

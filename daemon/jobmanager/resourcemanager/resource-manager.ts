@@ -126,6 +126,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
 
   connectJobMaster(jobId: string, owner: SlotOwner): () => void {
     this.#jobMasters.set(jobId, owner)
+    this.#introduce(jobId, owner)
     return () =>
       this.#mailbox.run(() => {
         if (this.#jobMasters.get(jobId) !== owner) return
@@ -191,6 +192,21 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     }
     this.options.logger.info('TaskManager registered', { taskManagerId, processId, slots: slots.length, attempts: attempts.length })
     this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep, blocked: draining })
+  }
+
+  /** To a JobMaster that comes after them: those that work for its job. One that does not answer counts as one that has not come back. */
+  #introduce(jobId: string, owner: SlotOwner): void {
+    for (const [taskManagerId, taskManager] of this.#taskManagers) {
+      if (!taskManager.slots.some((slot) => slot.jobId === jobId)) continue
+      const isCurrent = () => this.#taskManagers.get(taskManagerId) === taskManager && this.#jobMasters.get(jobId) === owner
+      taskManager.gateway.describeAttempts({ jobId }).then(
+        ({ attempts, slots }) =>
+          this.#mailbox.run(() => {
+            if (isCurrent()) owner.taskManagerRegistered(infoOf(taskManager.registration), attempts, slots)
+          }),
+        (error: unknown) => this.options.logger.warn('a TaskManager does not say what it runs', { taskManagerId, jobId, error }),
+      )
+    }
   }
 
   #drain(taskManagerId: string, taskManager: ConnectedTaskManager): void {

@@ -36,6 +36,8 @@ export interface TaskExecutorGateway {
     events: readonly NumberedEvent[]
   }): Promise<{ accepted: true }>
   heartbeat(request: { sequence: number }): Promise<TaskExecutorHeartbeat>
+  /** What a registration says of one job, for a JobMaster that comes after it. */
+  describeAttempts(request: { jobId: string }): Promise<{ attempts: readonly AttemptReport[]; slots: readonly SlotReport[] }>
   /** An operator wants it gone: it asks to be drained (ResourceManagerGateway.drainTaskManager), and ends its process then. */
   drain(request: Record<string, never>): Promise<{ accepted: true }>
 }
@@ -93,5 +95,6 @@ export const taskExecutorGateway = defineGateway<TaskExecutorGateway>('TaskExecu
   notifyCheckpointAborted: { timeoutMs: 10_000, idempotent: true },
   sendOperatorEvents: { timeoutMs: 10_000, idempotent: true },
   heartbeat: { timeoutMs: 10_000, idempotent: true },
+  describeAttempts: { timeoutMs: 10_000, idempotent: true },
   drain: { timeoutMs: 10_000, idempotent: true },
 })

@@ -40,6 +40,8 @@ export interface JobFact {
   /** The highest attempt number ever deployed. */
   readonly attemptNumber: number
   readonly restarts: { readonly count: number; readonly state?: unknown }
+  /** Leaders in a row that began to recover the job and ended before it was known that they survive it. */
+  readonly unfinishedRecoveries?: number
   /** Blobs with the result (accumulators, failure), the exception history, and the checkpoint statistics. */
   readonly result?: string
   readonly history?: string
