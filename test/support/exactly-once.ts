@@ -5,6 +5,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import { between, seededRandom } from '#core/random.js'
 import { FAULTS, type FaultName, injectFault, pause, shuffled } from './faults.js'
@@ -60,13 +61,15 @@ export async function survives(
   runs: readonly { readonly seed: number; readonly faults: readonly FaultName[] }[],
   options: { readonly supervised?: boolean } = {},
 ): Promise<void> {
-  t.timeout(TEST_TIMEOUT_MS)
+  t.timeout(TEST_TIMEOUT_MS + 60_000)
   const zookeeper = await ZooKeeperServer.start()
   t.teardown(() => zookeeper.remove())
   const cluster = await startCluster(zookeeper, options.supervised)
   t.teardown(() => cluster.stop())
+  // Over before the test runner's own time is, which would not say what hangs.
+  const late = sleep(TEST_TIMEOUT_MS, 'not at its end', { ref: false })
   for (const { seed, faults } of runs) {
-    const outcome = await runThrough(faults, seed, { cluster, zookeeper })
+    const outcome = await Promise.race([runThrough(faults, seed, { cluster, zookeeper }), late])
     t.deepEqual(outcome, NO_MISTAKES, `seed ${seed}: ${faults.join(', ')}\n${cluster.logs()}`)
   }
 }
