@@ -14,6 +14,7 @@ const CHANGES_OF_LEADER = ['session expires', 'crash']
 
 const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'name-before-replication': { says: /names .* which in-sync .* does not have/, count: 20 },
+  'acknowledge-before-sync': { says: /names .* which in-sync .* does not have/, count: 20 },
   'write-after-the-session': { says: /./, count: 40, steps: 6, faults: ['pause', 'host sleeps'] },
   'skip-epoch-check': { says: /takes a call of epoch/, count: 40, steps: 10 },
   'name-hosts': { says: /names .* which in-sync .* does not have/, count: 40, steps: 6, faults: ['disk is lost', 'crash'] },
@@ -28,6 +29,12 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 40, steps: 6, shape: 'keyedSum', faults: ['messages are lost', 'cut'] },
   'hand-out-untouched': { says: LOST_OR_DOUBLED, count: 20, steps: 6, shape: 'edited', faults: ['user code throws'] },
   'end-with-one-marker': { says: /is committed, but checkpoint/, count: 10 },
+  'lead-out-of-sync': {
+    says: /leads, but its disk is not in the in-sync set/,
+    count: 40,
+    faults: ['disk is slow', 'crash', 'disk is lost'],
+  },
+  'forget-epochs': { says: /answers under epoch/, count: 10 },
   'serve-before-recovery': { says: /no task failed, but|is FAILED/, count: 40, faults: CHANGES_OF_LEADER },
   'commit-before-completion': { says: /is committed, but checkpoint/, count: 10 },
   'forget-restored-state': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },

@@ -4,6 +4,7 @@
  */
 export const BROKEN_RULES = {
   'name-before-replication': 'a blob counts as stored when it is on the leader’s own disk',
+  'acknowledge-before-sync': 'a blob counts as stored before it is synced',
   'write-after-the-session': 'a leader writes over another session than that of its reign',
   'skip-epoch-check': 'a process takes calls of any leader, however old',
   'name-hosts': 'the in-sync set names hosts, and not disks',
@@ -13,6 +14,8 @@ export const BROKEN_RULES = {
   'ignore-sequence-numbers': 'after a reconnect a producer goes on behind what it had sent',
   'hand-out-untouched': 'a value that is handed out to be changed does not count as touched',
   'end-with-one-marker': 'a task ends with its data, and waits for no checkpoint',
+  'lead-out-of-sync': 'a JobManager leads whose disk is not in the in-sync set',
+  'forget-epochs': 'the epoch under which something is acknowledged is not on disk',
   'serve-before-recovery': 'a new leader serves before it has taken over the jobs',
   'commit-before-completion': 'a task is told that a checkpoint is complete when it has acknowledged it',
   'forget-restored-state': 'a restarted task begins without its state',

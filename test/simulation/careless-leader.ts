@@ -7,9 +7,10 @@ import { zooKeeperFactStore } from '#ha/zookeeper/zookeeper-fact-store.js'
 import type { Gateway } from '#protocol/gateway.js'
 import type { ResourceManagerGateway } from '#protocol/gateways/resource-manager-gateway.js'
 import type { BlobStore, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
-import type { FactStore, JobFact } from '#protocol/ha/facts.js'
+import type { FactStore, JobFact, Replica } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
 import type { Endpoint, EndpointRegistry } from '#rpc/rpc.js'
+import type { DataDirectory } from '#storage/data-directory.js'
 
 export class CarelessEpoch extends HighestEpoch {
   override adopt(_epoch: Epoch): true {
@@ -30,6 +31,23 @@ export function namedTooEarly(blobs: ReplicatedBlobStore, local: BlobStore): Rep
       blobs.put(name, await local.get(name)).catch(() => {})
       return info
     },
+  }
+}
+
+/** Knows the epoch as long as it lives. */
+export function forgettingEpochs(disk: DataDirectory): DataDirectory {
+  return {
+    diskId: disk.diskId,
+    db: disk.db,
+    blobs: disk.blobs,
+    epoch: disk.epoch,
+    get clusterUuid() {
+      return disk.clusterUuid
+    },
+    isEmpty: () => disk.isEmpty(),
+    bindCluster: (uuid) => disk.bindCluster(uuid),
+    persistEpoch: async () => {},
+    close: () => disk.close(),
   }
 }
 
@@ -97,6 +115,19 @@ export function forgettingCheckpoints({ facts }: Reign): { facts: Changed } {
       },
     },
   }
+}
+
+/** Leads whatever disk it has: it reads itself into the in-sync set. */
+export function leadingAnyway(self: Replica) {
+  return ({ facts }: Reign): { facts: Changed } => ({
+    facts: {
+      async readIsr() {
+        const found = await facts.readIsr()
+        if (!found || found.value.some(({ diskId }) => diskId === self.diskId)) return found
+        return { ...found, value: [...found.value, self] }
+      },
+    },
+  })
 }
 
 /** Goes on counting from the newest checkpoint, and not from the ids that were reserved. */

@@ -47,9 +47,12 @@ function failureRate({ random }: SimulatedCluster): number {
 }
 function crashAll(names: (cluster: SimulatedCluster) => readonly string[]): Fault['begin'] {
   return (cluster) => {
+    const power = cluster.random.next() < 0.4
     const supervised = cluster.random.next() < 0.5
     const all = names(cluster)
-    for (const name of all) cluster.crash(name, supervised)
+    for (const name of all)
+      if (power) cluster.powerFails(name)
+      else cluster.crash(name, supervised)
     return { what: all.join(' '), end: () => all.forEach((name) => void cluster.startProcess(name)) }
   }
 }
@@ -60,6 +63,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     lastsMs: [0, 6_000],
     begin: onVictim(undefined, (cluster, name) => {
       cluster.crash(name, cluster.random.next() < 0.6)
+      return () => cluster.startProcess(name)
+    }),
+  },
+  'power fails': {
+    weight: 3,
+    lastsMs: [0, 6_000],
+    begin: onVictim(undefined, (cluster, name) => {
+      cluster.powerFails(name)
       return () => cluster.startProcess(name)
     }),
   },

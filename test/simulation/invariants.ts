@@ -67,6 +67,13 @@ export class Invariants {
     if (known !== undefined && known !== name) this.violated(`epoch ${text} has two leaders, ${known} and ${name}`)
     this.#leaders.set(text, name)
     if (!this.#isr.some((replica) => replica.diskId === diskId)) this.violated(`${name} leads, but its disk is not in the in-sync set`)
+    this.answersUnder(name, diskId, epoch)
+  }
+  /** Something is acknowledged under the epoch: it must be on disk by then, or a later incarnation would take calls of an earlier one. */
+  answersUnder(name: string, diskId: string, epoch: Epoch): void {
+    const disk = this.#disks.get(diskId)
+    if (disk && compareEpochs(disk.epoch, epoch) < 0)
+      this.violated(`${name} answers under epoch ${formatEpoch(epoch)}, but ${formatEpoch(disk.epoch)} is on its disk`)
   }
   /** A call takes effect in a process. */
   takesCall(process: string, epoch: Epoch): void {

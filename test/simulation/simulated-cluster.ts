@@ -56,6 +56,7 @@ export class SimulatedCluster {
   /** Of the user code of all jobs. */
   readonly trouble: Trouble = { armed: false }
   #onRestore = () => {}
+  readonly #onPowerFailure: ((name: string) => void)[] = []
   readonly #world: World
   readonly #processes = new Map<string, SimulatedProcess>()
   readonly #stopping = new Set<SimulatedProcess>()
@@ -176,6 +177,17 @@ export class SimulatedCluster {
     this.#processes.delete(name)
     this.#bury(process, supervised)
   }
+  /** The host is off: the process is gone, and what it had not synced may be, too. */
+  powerFails(name: string): void {
+    this.crash(name, false)
+    this.note(name, 'has no power')
+    this.disks.get(name)?.powerFails()
+    for (const lose of this.#onPowerFailure) lose(name)
+  }
+  /** Called back when the power of a process's host has failed. */
+  whenPowerFails(lose: (name: string) => void): void {
+    this.#onPowerFailure.push(lose)
+  }
   #bury({ zookeeperName, address, clock }: SimulatedProcess, supervised: boolean): void {
     clock.end()
     if (supervised) this.zookeeper.release(zookeeperName)
@@ -268,7 +280,7 @@ export class SimulatedCluster {
   #diskOf(name: string): SimulatedDisk {
     let disk = this.disks.get(name)
     if (!disk) {
-      disk = new SimulatedDisk(this.random)
+      disk = new SimulatedDisk(this.random, this.#world.broken.has('acknowledge-before-sync'))
       this.disks.set(name, disk)
     }
     return disk

@@ -1,17 +1,21 @@
 import { MemoryLevel } from 'memory-level'
 import type { Clock } from '#core/clock.js'
+import { type Epoch, NO_EPOCH, parseEpoch } from '#core/epoch.js'
 import { between, type Random } from '#core/random.js'
-import { decodeBlobValue, decodeBlockValue, encodeBlobKey, encodeBlockKey } from '#storage/keys.js'
+import { decodeBlobValue, decodeBlockValue, encodeBlobKey, encodeBlockKey, encodeMetaKey } from '#storage/keys.js'
 import { BINARY, type LevelDatabase, type LevelOperation } from '#storage/level-database.js'
+import { DurableLog } from './durable-log.js'
 
 type Content = MemoryLevel<Buffer, Buffer>
 
 /**
  * What a JobManager has on disk: it outlives the process. Writes take their time one after the other, and a process that dies in one
- * does not learn whether it was done. Checkers look at it from outside.
+ * does not learn whether it was done. With its host it may lose what was not synced. Checkers look from outside at what is durable.
  */
 export class SimulatedDisk {
+  /** As the process sees it; undefined until it is opened. */
   #content: Content | undefined
+  #log: DurableLog
   /** Every write fails. */
   full = false
   /** Chance that a read or a write fails; such a write may have been done all the same. */
@@ -19,18 +23,26 @@ export class SimulatedDisk {
   /** How long a write takes, in milliseconds. */
   writeMs: readonly [number, number] = [0, 2]
 
-  constructor(private readonly random: Random) {}
+  constructor(
+    private readonly random: Random,
+    /** Blobs are taken for stored before they are synced. */
+    private readonly careless = false,
+  ) {
+    this.#log = new DurableLog(random)
+  }
 
   /** As the process with this clock sees it. */
   async open(clock: Clock): Promise<LevelDatabase> {
+    this.#log.opened()
     if (!this.#content) {
       this.#content = new MemoryLevel<Buffer, Buffer>(BINARY)
       await this.#content.open()
+      await this.#content.batch(this.#log.entries())
     }
     const content = this.#content as unknown as LevelDatabase
     let last: Promise<unknown> = Promise.resolve()
-    const write = <T>(apply: () => Promise<T>): Promise<T> => {
-      const work = last.then(() => this.#write(clock, apply))
+    const write = (operations: () => Promise<LevelOperation[]>, options: { readonly sync?: boolean } = {}): Promise<void> => {
+      const work = last.then(() => this.#write(clock, content, operations, options))
       last = work.catch(() => {})
       return work
     }
@@ -42,14 +54,19 @@ export class SimulatedDisk {
         this.#checkReadable()
         return content.get(key)
       },
-      put: (key, value, options) => write(() => content.put(key, value, options)),
-      batch: (operations: LevelOperation[], options) => write(() => content.batch(operations, options)),
-      clear: (range) => write(() => content.clear(range)),
+      put: (key, value, options) => write(async () => [{ type: 'put', key, value }], options),
+      batch: (operations: LevelOperation[], options) => write(async () => operations, this.careless ? {} : options),
+      clear: (range) => write(async () => deletions(content.keys(range))),
       iterator: (range) => this.#readable(content.iterator(range)),
       keys: (range) => this.#readable(content.keys(range)),
     }
   }
-  async #write<T>(clock: Clock, apply: () => Promise<T>): Promise<T> {
+  async #write(
+    clock: Clock,
+    content: LevelDatabase,
+    toOperations: () => Promise<LevelOperation[]>,
+    options: { readonly sync?: boolean },
+  ): Promise<void> {
     const [from, to] = this.writeMs
     const pause = () => new Promise<void>((resolve) => void clock.setTimer(between(this.random, from, to + 1), resolve))
     const late = this.random.next() < 0.5
@@ -57,10 +74,12 @@ export class SimulatedDisk {
     if (this.full) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
     const failing = this.#fails
     if (failing && this.random.next() < 0.5) throw inputOutputError()
-    const result = await apply()
+    const operations = await toOperations()
+    await content.batch(operations)
+    const sync = this.#log.add(operations)
     if (failing) throw inputOutputError()
     if (!late) await pause()
-    return result
+    if (options.sync) sync()
   }
 
   get #fails(): boolean {
@@ -81,27 +100,43 @@ export class SimulatedDisk {
     }
   }
 
+  /** The host is off, and its process dead with it. */
+  powerFails(): void {
+    this.#content = undefined
+    this.#log.powerFails()
+  }
   /** Another disk takes its place. */
   wipe(): void {
     this.#content = undefined
+    this.#log = new DurableLog(this.random)
   }
 
+  /** The highest that was persisted. */
+  get epoch(): Epoch {
+    const bytes = this.#log.get(encodeMetaKey('epoch'))
+    return bytes ? parseEpoch(bytes.toString()) : NO_EPOCH
+  }
   holds(blob: string): boolean {
-    return this.#content?.getSync(encodeBlobKey(blob)) !== undefined
+    return this.#log.get(encodeBlobKey(blob)) !== undefined
   }
   contentOf(blob: string): Buffer | undefined {
-    const named = this.#content?.getSync(encodeBlobKey(blob))
+    const named = this.#log.get(encodeBlobKey(blob))
     if (!named) return undefined
     const { serial } = decodeBlobValue(named)
     const blocks: Buffer[] = []
     for (;;) {
-      const block = this.#content?.getSync(encodeBlockKey({ serial, block: blocks.length }))
+      const block = this.#log.get(encodeBlockKey({ serial, block: blocks.length }))
       if (!block) return Buffer.concat(blocks)
       blocks.push(decodeBlockValue(block).bytes)
     }
   }
 }
 
+async function deletions(keys: AsyncIterable<Buffer>): Promise<LevelOperation[]> {
+  const operations: LevelOperation[] = []
+  for await (const key of keys) operations.push({ type: 'del', key })
+  return operations
+}
 function inputOutputError(): Error {
   return Object.assign(new Error('input/output error'), { code: 'EIO' })
 }

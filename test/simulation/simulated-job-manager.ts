@@ -26,6 +26,8 @@ import {
   carelessElection,
   forgettingAssignments,
   forgettingCheckpoints,
+  forgettingEpochs,
+  leadingAnyway,
   namedTooEarly,
   repeatingIds,
   servingFirst,
@@ -87,16 +89,18 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   const { zookeeper, paths, random, timing } = world
   const logger = loggerOf(world, name)
   const address = addressOf(name)
-  const disk = await overLevel(await options.disk.open(clock), () => options.newDiskId())
+  const directory = await overLevel(await options.disk.open(clock), () => options.newDiskId())
+  const disk = world.broken.has('forget-epochs') ? forgettingEpochs(directory) : directory
   options.onDisk(disk.diskId)
 
   const careless = world.broken.has('skip-epoch-check')
   const process = world.network.process(address, careless ? new CarelessEpoch() : new HighestEpoch(), clock)
   process.seen.adopt(disk.epoch)
-  const takesCall = (epoch: Epoch) => world.invariants.takesCall(zookeeperNameOf(name, incarnation), epoch)
+  const takesCall = (epoch: Epoch) => world.invariants.takesCall(`${name} with ${disk.diskId}`, epoch)
+  const answersUnder = (epoch: Epoch) => world.invariants.answersUnder(name, disk.diskId, epoch)
   const network: RpcNetwork = {
     dial: (to, dialling) => process.dial(to, dialling),
-    endpoints: watchedEndpoints(process.endpoints, takesCall),
+    endpoints: watchedEndpoints(process.endpoints, takesCall, answersUnder),
     seen: process.seen,
   }
   const transfer = process.blobTransfer()
@@ -116,10 +120,13 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
     new ZooKeeperLeaderElection({
       ...deps,
       jobManagerId: name,
-      isMember: (facts) => establishMembership({ facts, disk, self, clusterId: 'simulated', newUuid: () => 'simulated' }),
+      async isMember(facts) {
+        const member = await establishMembership({ facts, disk, self, clusterId: 'simulated', newUuid: () => 'simulated' })
+        return member || world.broken.has('lead-out-of-sync')
+      },
       persistEpoch: (epoch) => disk.persistEpoch(epoch),
     }),
-    { clock, zookeeper: client, recover: () => (jobManager.leading()?.dispatcher as Dispatcher | undefined)?.recover() },
+    { clock, zookeeper: client, self, recover: () => (jobManager.leading()?.dispatcher as Dispatcher | undefined)?.recover() },
   )
   const retrieval = new ZooKeeperLeaderRetrieval(deps)
   storage = new ReplicatedStorage({
@@ -172,12 +179,13 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
 function electionOf(
   { broken, paths }: World,
   election: LeaderElection,
-  self: { readonly clock: Clock; readonly zookeeper: ZooKeeper; recover(): Promise<void> | undefined },
+  own: { readonly clock: Clock; readonly zookeeper: ZooKeeper; readonly self: Replica; recover(): Promise<void> | undefined },
 ): LeaderElection {
   if (broken.has('lose-completed-checkpoint')) return carelessElection(election, forgettingCheckpoints)
+  if (broken.has('lead-out-of-sync')) return carelessElection(election, leadingAnyway(own.self))
   if (broken.has('repeat-checkpoint-ids')) return carelessElection(election, repeatingIds)
-  if (broken.has('write-after-the-session')) return carelessElection(election, writingOn(self.zookeeper, paths, self.clock))
-  if (broken.has('serve-before-recovery')) return servingFirst(election, self.clock, self.recover)
+  if (broken.has('write-after-the-session')) return carelessElection(election, writingOn(own.zookeeper, paths, own.clock))
+  if (broken.has('serve-before-recovery')) return servingFirst(election, own.clock, own.recover)
   return election
 }
 
