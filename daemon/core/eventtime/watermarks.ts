@@ -12,5 +12,4 @@ export interface WatermarkStrategy<T, F = unknown> {
   readonly maxOutOfOrderness?: Duration
   readonly generator?: () => WatermarkGenerator<T>
   readonly idleness?: Duration
-  readonly alignment?: { readonly group: string; readonly maxDrift: Duration }
 }
