@@ -14,8 +14,6 @@ export interface ClusterClient {
   cancelJob(jobId: string): Promise<void>
   /** Records that a collect sink has sent, from `after` (exclusive, a running number) on; `operatorId` is stableId(uid). Does not wait for more. */
   fetchCollected(request: { jobId: string; operatorId: string; after: number }): Promise<CollectedRecords>
-  triggerSavepoint?(jobId: string, targetDirectory?: string): Promise<string>
-  stopWithSavepoint?(jobId: string, options: { targetDirectory?: string; drain?: boolean }): Promise<string>
   /** Lets go of connections; jobs go on. Idempotent. */
   close(): Promise<void>
 }

@@ -17,7 +17,6 @@ export interface Call {
   readonly epoch: Epoch
   readonly request: unknown
 }
-export type Transport = (call: Call, policy: MethodPolicy) => Promise<unknown>
 
 /** A method left out does not compile. */
 export function defineGateway<G>(name: string, methods: Gateway<G>['methods']): Gateway<G> {

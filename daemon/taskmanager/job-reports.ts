@@ -123,10 +123,6 @@ export class JobReports {
     this.#reign++
     for (const attemptId of [...this.#outboxes.keys()]) this.#step(attemptId, { kind: 'leader-changed', reign: this.#reign, takeover })
   }
-  /** Reports of this attempt that nobody has acknowledged. */
-  unacknowledged(attemptId: string): number {
-    return this.#outboxes.get(attemptId)?.waiting.length ?? 0
-  }
 
   #step(attemptId: string, event: OutboxEvent): void {
     const before = this.#outboxes.get(attemptId)

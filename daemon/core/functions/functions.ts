@@ -1,6 +1,6 @@
 /** What user functions are given and what they implement. Contexts and collectors are valid during the call only. */
 
-import type { ListState, MapState, MapStateDescriptor, ReadonlyMapState, StateDescriptor } from '../state/state.js'
+import type { ListState, MapState, StateDescriptor } from '../state/state.js'
 import { currentFunctionBinding } from './function-binding.js'
 import type { OutputTag } from './output-tag.js'
 import type { RuntimeContext } from './runtime-context.js'
@@ -42,15 +42,6 @@ export interface WindowContext<out K, out W> extends Context {
   readonly currentKey: K
   readonly window: W
   getState<S>(state: StateDescriptor<S>): S
-}
-export interface ReadOnlyBroadcast {
-  getBroadcastState<N, V>(state: MapStateDescriptor<N, V>): ReadonlyMapState<N, V>
-}
-export interface BroadcastContext extends Context {
-  getBroadcastState<N, V>(state: MapStateDescriptor<N, V>): MapState<N, V>
-}
-export interface KeyedBroadcastContext<out K> extends BroadcastContext {
-  applyToKeyedState<S>(state: StateDescriptor<S>, visit: (key: K, state: S) => Sync): void
 }
 
 export type OnTimer<O, C> = (timestamp: number, ctx: C, out: Collector<O>, domain: TimeDomain) => Sync

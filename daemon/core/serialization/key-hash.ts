@@ -21,11 +21,6 @@ export function keysEqual(a: Key, b: Key): boolean {
   return true
 }
 
-/** Throws KEY_UNSUPPORTED where keyHash would. */
-export function checkKey(key: unknown): asserts key is Key {
-  keyHash(key as Key)
-}
-
 export function hashString(text: string): number {
   let h = 0
   for (let i = 0; i < text.length; i++) h = (Math.imul(h, 31) + text.charCodeAt(i)) | 0

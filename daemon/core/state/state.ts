@@ -14,7 +14,6 @@ export interface StateDescriptor<out S> {
 export interface MapStateDescriptor<K, V> extends StateDescriptor<MapState<K, V>> {
   readonly kind: 'map'
 }
-export type AnyMapState = StateDescriptor<unknown> & { readonly kind: 'map' }
 export interface TtlOptions {
   readonly after: Duration
   readonly timeDomain?: TimeDomain

@@ -2,7 +2,7 @@ import { isFlottError } from '#core/errors.js'
 import type { CheckpointManifest, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
-import type { FactStore, JobFact } from '#protocol/ha/facts.js'
+import type { JobFact } from '#protocol/ha/facts.js'
 
 /** How the blobs are encoded that name other blobs. */
 export interface NamingBlobs {
@@ -10,17 +10,7 @@ export interface NamingBlobs {
   deployment(bytes: Uint8Array): DeploymentRecord
 }
 
-/** All names that the facts of all jobs reach: what may not be deleted, and what a takeover checks to be on disk. */
-export async function liveBlobs(facts: FactStore, blobs: Pick<BlobStore, 'get'>, decode: NamingBlobs): Promise<Set<string>> {
-  const live = new Set<string>()
-  for (const jobId of await facts.listJobs()) {
-    const job = await facts.readJob(jobId)
-    if (job) for (const name of await blobsOf(job.value, blobs, decode)) live.add(name)
-  }
-  return live
-}
-
-/** All names that one job's fact reaches. BLOB_NOT_FOUND or BLOB_CORRUPT when a manifest or deployment can not be read: better no answer than a short one. */
+/** All names that a job's fact reaches: what may not be deleted. BLOB_NOT_FOUND or BLOB_CORRUPT when a manifest or deployment can not be read: better no answer than a short one. */
 export async function blobsOf(job: JobFact, blobs: Pick<BlobStore, 'get'>, decode: NamingBlobs): Promise<Set<string>> {
   const live = new Set<string>([job.jobGraph])
   for (const name of [job.artifact, job.deployment, job.result, job.history]) if (name !== undefined) live.add(name)

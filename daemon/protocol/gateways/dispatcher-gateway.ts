@@ -1,5 +1,4 @@
 import type { SerializedError } from '#core/errors.js'
-import { defineGateway } from '../gateway.js'
 import type { JobGraph } from '../graph/job-graph.js'
 import type { JobFact, JobStatus } from '../ha/facts.js'
 import type { CheckpointMetrics, ExecutionState } from './job-master-gateway.js'
@@ -150,15 +149,3 @@ export interface TaskManagerDetails {
   readonly allocatedSlots: readonly { readonly jobId: string; readonly assignedTasks: number }[]
   readonly process?: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly cpuSeconds: number }
 }
-
-export const dispatcherGateway = defineGateway<DispatcherGateway>('Dispatcher', {
-  submitJob: { timeoutMs: 60_000, idempotent: true },
-  cancelJob: { timeoutMs: 60_000, idempotent: true },
-  listJobs: { timeoutMs: 10_000, idempotent: true },
-  describeJob: { timeoutMs: 10_000, idempotent: true },
-  fetchCollected: { timeoutMs: 10_000, idempotent: true },
-  clusterOverview: { timeoutMs: 10_000, idempotent: true },
-  listTaskManagers: { timeoutMs: 10_000, idempotent: true },
-  drainTaskManager: { timeoutMs: 15_000, idempotent: true },
-  drainStatus: { timeoutMs: 10_000, idempotent: true },
-})

@@ -239,7 +239,6 @@ export interface TaskManagerDetailsResponse extends TaskManagerItem {
   readonly allocatedSlots: readonly { readonly jobId: string; readonly assignedTasks: number }[]
   readonly slots: readonly { readonly index: number; readonly state: string; readonly jobId: string | null }[]
 }
-export type ConfigEntriesResponse = readonly { readonly key: string; readonly value: string }[]
 export interface DashboardConfigResponse {
   readonly 'refresh-interval': number
   readonly 'timezone-name': string

@@ -38,11 +38,6 @@ export function createRing(options: RingOptions = {}): SharedArrayBuffer {
   return ring
 }
 
-/** Bytes that a frame may have in this ring. */
-export function frameBytesOf(ring: SharedArrayBuffer): number {
-  return new RingMemory(ring).frameBytes
-}
-
 /** The views that both ends need. Frames start at `frameAt(number)`, in bytes from the start of the shared memory, 8-byte aligned. */
 export class RingMemory {
   readonly words: Int32Array

@@ -74,9 +74,6 @@ export class SourceOperator extends AbstractOperator {
 } }`,
     )
   }
-  get numRecords(): number {
-    return this.#counts[0]!
-  }
 
   override async open(): Promise<void> {
     const { source } = this.ctx.definition as SourceDefinition

@@ -44,10 +44,6 @@ export class SnapshotWalk {
   start(): void {
     this.options.clock.defer(() => this.#turn())
   }
-  /** Still reading tables: uploads alone do not count. */
-  get isWalking(): boolean {
-    return !this.#isSettled && this.#next < this.#walks.length
-  }
   drop(cause: unknown): void {
     if (this.#isSettled) return
     this.#isSettled = true

@@ -1,7 +1,6 @@
 import test from 'ava'
 import { MemoryLevel } from 'memory-level'
-import { memoryFactStore } from '#ha/memory/memory-fact-store.js'
-import { liveBlobs, missingBlobs } from '#jobmanager/replication/live-blobs.js'
+import { blobsOf, missingBlobs } from '#jobmanager/replication/live-blobs.js'
 import type { CheckpointManifest, ChunkRef } from '#protocol/checkpoint/manifest.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
 import type { JobFact } from '#protocol/ha/facts.js'
@@ -57,24 +56,22 @@ async function blobs(content: Record<string, unknown>): Promise<LevelBlobStore> 
   return store
 }
 
-test('alive is what facts name, the chunks of their manifests, and the manifest that a deployment restores from', async (t) => {
-  const facts = memoryFactStore()
-  await facts.createJob(fact)
+test('alive is what a fact names, the chunks of their manifests, and the manifest that a deployment restores from', async (t) => {
   const store = await blobs({ deployment, m1: manifest(1, ['c1', 'c2']), m2: manifest(2, ['c2', 'c3'], 'o'), orphan: 1 })
-  const live = await liveBlobs(facts, store, decode)
+  const live = await blobsOf(fact, store, decode)
   t.deepEqual([...live].sort(), ['artifact', 'c1', 'c2', 'c3', 'deployment', 'graph', 'history', 'm1', 'm2', 'o'])
   t.deepEqual((await missingBlobs(live, store)).sort(), ['artifact', 'c1', 'c2', 'c3', 'graph', 'history', 'o'])
 })
 
 test('a manifest that can not be read gives no answer, not a short one', async (t) => {
-  const facts = memoryFactStore()
-  await facts.createJob(fact)
-  await t.throwsAsync(liveBlobs(facts, await blobs({ deployment, m2: manifest(2, []) }), decode), { code: 'BLOB_NOT_FOUND' })
+  await t.throwsAsync(blobsOf(fact, await blobs({ deployment, m2: manifest(2, []) }), decode), { code: 'BLOB_NOT_FOUND' })
 })
 
 test('once a later checkpoint is complete, all attempts run: what they restored from may be gone', async (t) => {
-  const facts = memoryFactStore()
-  await facts.createJob({ ...fact, checkpoints: [{ id: 3, manifest: 'm3' }] })
-  const live = await liveBlobs(facts, await blobs({ deployment, m3: manifest(3, ['c3']) }), decode)
+  const live = await blobsOf(
+    { ...fact, checkpoints: [{ id: 3, manifest: 'm3' }] },
+    await blobs({ deployment, m3: manifest(3, ['c3']) }),
+    decode,
+  )
   t.deepEqual([...live].sort(), ['artifact', 'c3', 'deployment', 'graph', 'history', 'm3'])
 })
