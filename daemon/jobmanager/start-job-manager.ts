@@ -21,6 +21,7 @@ import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election
 import { processUsage } from '#metrics/process-metrics.js'
 import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
+import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { FactStore, Replica } from '#protocol/ha/facts.js'
 import type { LeaderElection, LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { BlobServer } from '#rpc/blob-server.js'
@@ -132,7 +133,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     storage,
     address: { jobManagerId: self.jobManagerId, rpcAddress, restUrl },
     logger,
-    parts: leaderParts({ config, explicit, disk, network, logger, artifacts }),
+    parts: leaderParts({ config, explicit, blobs: storage.serving, network, logger, artifacts }),
   })
   const standby = new Standby({ self, replica, disk, network, retrieval: found, clock, logger })
   const unwatch = found.watch((leader) => {
@@ -226,18 +227,19 @@ function leadership(parts: {
 function leaderParts(parts: {
   config: Config
   explicit: Readonly<Record<string, string>>
-  disk: DataDirectory
+  /** What this JobManager leads with: its own disk, and where a blob on it is bad, another one's. */
+  blobs(): BlobStore
   network: WsRpcNetwork
   logger: Logger
   /** Directory for the programs that enumerators run. */
   artifacts: string
 }): LeaderParts {
-  const { config, explicit, disk, network, logger, artifacts } = parts
+  const { config, explicit, blobs, network, logger, artifacts } = parts
   const clock = systemClock
   const artifactDirectory = ({ jobId, artifact }: JobGraph) => {
     if (artifact === undefined) return Promise.reject(new FlottError('USER_CODE_LOAD_FAILED', `job ${jobId} has no artifact`))
     const name = artifact.slice(artifact.lastIndexOf('/') + 1)
-    return unpackArtifact({ directory: join(artifacts, name), read: disk.blobs.read(artifact), installation: INSTALLATION })
+    return unpackArtifact({ directory: join(artifacts, name), read: blobs().read(artifact), installation: INSTALLATION })
   }
   return {
     endpoints: network.endpoints,

@@ -127,7 +127,7 @@ test.serial(
   },
 )
 
-test.serial("chunks damaged on the leader's disk come from the standby at a restore", async (t) => {
+test.serial("chunks and a program damaged on the leader's disk come from the standby at a restore", async (t) => {
   const job = await startJob(t)
   const { cluster } = job
   const [first, second] = cluster.jobManagers as [(typeof cluster.jobManagers)[0], (typeof cluster.jobManagers)[0]]
@@ -135,11 +135,11 @@ test.serial("chunks damaged on the leader's disk come from the standby at a rest
   await job.until('completed', 1)
   await cluster.taskManagers[0]!.kill()
   await Promise.all([first.kill(), second.kill()])
-  const damaged = await damageChunks(join(job.dataOf(0), 'level'))
+  const damaged = await damage(join(job.dataOf(0), 'level'))
   t.true(damaged > 0)
   const offline = await Promise.all([0, 1].map((i) => cluster.flott(['fsck', '--data-dir', job.dataOf(i)])))
   t.deepEqual(
-    offline.map(({ code, stdout }) => [code, stdout.match(/^CORRUPT chunk\//gm)?.length ?? 0]),
+    offline.map(({ code, stdout }) => [code, stdout.match(/^CORRUPT (chunk|artifact)\//gm)?.length ?? 0]),
     [
       [1, damaged],
       [0, 0],
@@ -158,7 +158,7 @@ test.serial("chunks damaged on the leader's disk come from the standby at a rest
   t.deepEqual(disks[1]!.problems, [])
   await cluster.taskManagers[0]!.start()
   await job.until('completed', 2)
-  t.regex(first.log, /a bad blob was fetched from another disk/)
+  for (const kind of ['chunk', 'artifact']) t.regex(first.log, new RegExp(`"${kind}/[^\n]*a bad blob was fetched from another disk`))
   const repaired = await cluster.flott(['fsck', '--repair'])
   t.is(repaired.code, 0, repaired.stdout + repaired.stderr)
   t.is((await cluster.flott(['fsck'])).code, 0)
@@ -216,13 +216,13 @@ test.serial('every disk of the in-sync set is lost: nobody leads by itself, and 
   await cluster.until('the other one is in sync', async () => joinsOf(second.log) > before)
 })
 
-/** Flips a bit in the first block of each chunk; how many. */
-async function damageChunks(level: string): Promise<number> {
+/** Flips a bit in the first block of each chunk and each program; how many. */
+async function damage(level: string): Promise<number> {
   const db = levelOnDisk(level)
   await db.open()
   let damaged = 0
   for await (const [key, value] of db.iterator({ gte: Buffer.of(2), lt: Buffer.of(3) })) {
-    if (!decodeBlobKey(key).startsWith('chunk/')) continue
+    if (!/^(chunk|artifact)\//.test(decodeBlobKey(key))) continue
     const block = encodeBlockKey({ serial: decodeBlobValue(value).serial, block: 0 })
     const bytes = Buffer.from((await db.get(block))!)
     bytes[bytes.length - 1]! ^= 1
