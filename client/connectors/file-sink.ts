@@ -105,10 +105,15 @@ async function commitParts(directory: string, requests: readonly CommitRequest<P
   for (const request of requests) await commitPart(request)
   if (requests.length > 0) await syncDirectory(directory)
 }
+/** Why a link fails now and may not in a moment. A file system without links, or one that forbids them, is not of this kind. */
+const PASSING = new Set(['EIO', 'ENOSPC', 'EDQUOT', 'ESTALE', 'ETIMEDOUT', 'EAGAIN', 'EBUSY', 'EINTR', 'ENOMEM', 'EMFILE', 'ENFILE'])
 async function commitPart(request: CommitRequest<PendingPart>): Promise<void> {
   const { from, to, inode } = request.committable
   const linked = await codeOf(link(from, to))
-  if (linked !== undefined && linked !== 'EEXIST' && linked !== 'ENOENT') return request.retryLater()
+  if (linked !== undefined && linked !== 'EEXIST' && linked !== 'ENOENT') {
+    if (PASSING.has(linked)) return request.retryLater()
+    return request.signalFailed(new FlottError('STORAGE_FAILED', `${from} can not be linked to ${to}: ${linked}`))
+  }
   const there = await inodeOf(to)
   if (there === inode) {
     await codeOf(unlink(from)) // Gone already, when the process died between this and the record of it.
@@ -127,8 +132,9 @@ async function codeOf(action: Promise<void>): Promise<string | undefined> {
 async function inodeOf(path: string): Promise<string | undefined> {
   try {
     return String((await stat(path, { bigint: true })).ino)
-  } catch {
-    return undefined
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error // It may be there.
   }
 }
 /** Also on disk: each new directory is a name in the one above it. */

@@ -84,6 +84,17 @@ test('another file of the name, or a lost part, fails the commit', async (t) => 
   t.regex((await commit(sink, [part]))[0]!, /STORAGE_FAILED.* is gone/)
 })
 
+test('a part that can never be linked fails the commit, and is not tried again without end', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'flott-sink-'))
+  const sink = fileSink(directory, formats.lines)
+  const out = await writer(sink)
+  out.write('a', at)
+  const [part] = (await out.prepareCommit(1)) as { from: string; to: string }[]
+  writeFileSync(join(directory, 'file'), '')
+  const [outcome] = await commit(sink, [{ ...part!, to: join(directory, 'file', 'part') }])
+  t.regex(outcome!, /STORAGE_FAILED.* can not be linked to .*: ENOTDIR/)
+})
+
 test('what a lost attempt wrote after its last checkpoint never appears', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'flott-sink-'))
   const sink = fileSink(directory, formats.lines)
