@@ -23,7 +23,13 @@ import { namingProgram, refuseMissing, run, stackOf } from './run.js'
 import { status } from './status.js'
 import { processTerminal } from './terminal.js'
 
-const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'drain', 'fsck', 'gc', 'config']
+const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'drain', 'fsck', 'gc', 'reset-in-sync', 'config', 'completion']
+const EXPECTS: Readonly<Record<string, string>> = {
+  run: 'a program',
+  info: 'a program',
+  cancel: 'the id of a job',
+  drain: 'the id of a TaskManager',
+}
 const OPTION_NAMES = [
   'jobmanager',
   'zookeeperNamespace',
@@ -38,6 +44,9 @@ const OPTION_NAMES = [
   'data-dir',
   'dry-run',
   'yes-lose-data',
+  'template',
+  'markdown',
+  'errors',
 ]
 const terminal = processTerminal()
 const { own, programArgs } = splitCommandLine(process.argv.slice(2))
@@ -244,6 +253,7 @@ const parser = yargs(spreadDynamic(own))
       exitCode = printConfig(argv, argv.key ?? [])
     },
   )
+  .completion('completion', 'Print a script that completes commands and options, for bash or zsh')
   .demandCommand(1, 1, `specify an action: ${ACTIONS.join(', ')}`)
   .strict()
   .help()
@@ -274,20 +284,21 @@ async function printConfig(
     return EXIT.OK
   }
   const { config, explicit } = loadClientConfig(clusterOptions(argv))
-  for (const key of keys) {
-    if (!isOptionKey(key))
-      throw new FlottError('INVALID_ARGUMENT', `unknown key '${key}'; did you mean ${nearest(key, KNOWN_KEYS) ?? 'another'}?`)
-    terminal.out(String(explicit[key] ?? config[key]))
-  }
-  if (keys.length === 0)
-    if (argv.json) terminal.out(JSON.stringify(explicit))
-    else for (const [key, value] of Object.entries(explicit)) terminal.out(`${key}: ${value}`)
+  const asked = keys.map((key): [string, string] => {
+    if (isOptionKey(key)) return [key, String(explicit[key] ?? config[key])]
+    throw new FlottError('INVALID_ARGUMENT', `unknown key '${key}'; did you mean ${nearest(key, KNOWN_KEYS) ?? 'another'}?`)
+  })
+  if (argv.json) terminal.out(JSON.stringify(keys.length === 0 ? explicit : Object.fromEntries(asked)))
+  else if (keys.length === 0) for (const [key, value] of Object.entries(explicit)) terminal.out(`${key}: ${value}`)
+  else for (const [, value] of asked) terminal.out(value)
   return EXIT.OK
 }
 
 /** What the parser does not know, with the action or option that was probably meant. */
 function withNearest(message: string): string {
-  const word = own[0] ?? ''
+  const [word] = own
+  if (word === undefined) return message
+  if (message.startsWith('Not enough non-option arguments') && EXPECTS[word]) return `flott ${word} expects ${EXPECTS[word]}`
   const unknown = /^Unknown arguments?: ([^\s,]+)/.exec(message)?.[1]
   const found = !ACTIONS.includes(word) ? nearest(word, ACTIONS) : unknown === undefined ? undefined : nearestOption(unknown)
   return found === undefined ? message : `${message}; did you mean ${found}?`

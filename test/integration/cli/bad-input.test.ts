@@ -44,6 +44,19 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     names: [/--parallelism \(-p\) expects a whole number/],
   },
   'an action that does not exist': { args: ['cancle'], exit: 2, code: 'INVALID_ARGUMENT', names: [/cancle/, /did you mean cancel\?/] },
+  'an action of two words, misspelt': {
+    args: ['reset-in-syn'],
+    exit: 2,
+    code: 'INVALID_ARGUMENT',
+    names: [/did you mean reset-in-sync\?/],
+  },
+  'an action without what it needs': {
+    args: ['cancel'],
+    exit: 2,
+    code: 'INVALID_ARGUMENT',
+    names: [/flott cancel expects the id of a job/],
+  },
+  'a key that does not exist': { args: ['config', 'rest.prot'], exit: 2, code: 'INVALID_ARGUMENT', names: [/did you mean rest\.port\?/] },
   'a job id that is none': { args: ['cancel', 'xyz'], exit: 2, code: 'INVALID_ARGUMENT', names: [/'xyz' is not a job id/] },
   'a job that does not exist': { args: ['cancel', 'a'.repeat(32)], exit: 6, code: 'JOB_NOT_FOUND', names: [/a{32}/] },
   'a file that is missing': {
