@@ -39,6 +39,8 @@ async function endpoint(role: {
       throw new FlottError('JOB_NOT_FOUND', jobId)
     },
     clusterOverview: async () => ({
+      taskManagersBlocked: 0,
+      slotsFreeAndBlocked: 0,
       taskManagers: 2,
       slotsTotal: 4,
       slotsAvailable: 3,

@@ -156,10 +156,13 @@ export class Dispatcher implements DispatcherGateway {
   }
   async clusterOverview(): Promise<ClusterOverview> {
     const { resourceManager } = this.options
-    const { total, free } = resourceManager.slotCounts()
+    const { total, free, freeAndBlocked } = resourceManager.slotCounts()
+    const taskManagers = resourceManager.describe()
     const ended = (status: string) => this.#completed.all().filter((job) => job.fact.terminal.status === status).length
     return {
-      taskManagers: resourceManager.describe().length,
+      taskManagers: taskManagers.length,
+      taskManagersBlocked: taskManagers.filter((taskManager) => taskManager.blocked).length,
+      slotsFreeAndBlocked: freeAndBlocked,
       slotsTotal: total,
       slotsAvailable: free,
       jobsRunning: this.#jobs.size + this.#parked.size,

@@ -171,9 +171,11 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
       }
     })
   }
-  slotCounts(): { total: number; free: number } {
-    const total = this.#state.taskManagers.reduce((sum, tm) => sum + tm.slots.length, 0)
-    return { total, free: freeSlotCount(this.#state) }
+  slotCounts(): { total: number; free: number; freeAndBlocked: number } {
+    const { taskManagers } = this.#state
+    const total = taskManagers.reduce((sum, tm) => sum + tm.slots.length, 0)
+    const blocked = taskManagers.flatMap((tm) => (tm.blocked ? tm.slots : []))
+    return { total, free: freeSlotCount(this.#state), freeAndBlocked: blocked.filter((slot) => slot.state === 'FREE').length }
   }
 
   #register(registration: TaskManagerRegistration, connection: RpcConnection): void {

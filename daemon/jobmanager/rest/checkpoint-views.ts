@@ -2,6 +2,10 @@
 import type { CheckpointStatistics, CheckpointStatisticsEntry } from '#protocol/gateways/dispatcher-gateway.js'
 import type { CheckpointItem, CheckpointsResponse } from '#protocol/rest/responses.js'
 
+/** Barriers are aligned: no checkpoint holds or overtakes records that are on their way. */
+const IN_FLIGHT = { alignment_buffered: 0, processed_data: 0, persisted_data: 0 } as const
+const NONE = summary([])
+
 export function checkpointsView(statistics: CheckpointStatistics): CheckpointsResponse {
   const history = statistics.history.map(checkpointItem)
   const completed = statistics.history.filter((entry) => entry.status === 'COMPLETED')
@@ -20,6 +24,9 @@ export function checkpointsView(statistics: CheckpointStatistics): CheckpointsRe
       checkpointed_size: summary(completed.map((entry) => entry.checkpointedSize)),
       state_size: summary(completed.map((entry) => entry.stateSize)),
       end_to_end_duration: summary(completed.map((entry) => entry.endToEndDurationMs)),
+      alignment_buffered: NONE,
+      processed_data: NONE,
+      persisted_data: NONE,
     },
     latest: {
       completed: newest('COMPLETED', false),
@@ -46,8 +53,7 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
     end_to_end_duration: entry.endToEndDurationMs,
     checkpointed_size: entry.checkpointedSize,
     state_size: entry.stateSize,
-    processed_data: 0,
-    persisted_data: 0,
+    ...IN_FLIGHT,
     num_subtasks: entry.subtasksTotal,
     num_acknowledged_subtasks: entry.subtasksAcknowledged,
     tasks: Object.fromEntries(
@@ -58,7 +64,8 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
           status: entry.status,
           num_subtasks: task.total,
           num_acknowledged_subtasks: task.acknowledged,
-          ...sumOf(task.subtasks),
+          ...sumOf(task.subtasks, entry.triggerTimestamp),
+          ...IN_FLIGHT,
         },
       ]),
     ),
@@ -69,10 +76,12 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
   }
 }
 
-function sumOf(subtasks: CheckpointStatisticsEntry['tasks'][string]['subtasks']): object {
+function sumOf(subtasks: CheckpointStatisticsEntry['tasks'][string]['subtasks'], triggerTimestamp: number): object {
   const all = Object.values(subtasks)
+  const latest = Math.max(-1, ...all.map((subtask) => subtask.ackTimestamp))
   return {
-    latest_ack_timestamp: Math.max(-1, ...all.map((subtask) => subtask.ackTimestamp)),
+    latest_ack_timestamp: latest,
+    end_to_end_duration: latest < 0 ? -1 : latest - triggerTimestamp,
     checkpointed_size: all.reduce((sum, subtask) => sum + subtask.checkpointedBytes, 0),
     state_size: all.reduce((sum, subtask) => sum + subtask.stateBytes, 0),
   }
@@ -82,5 +91,14 @@ function summary(values: readonly number[]): CheckpointsResponse['summary'][stri
   const sorted = [...values].sort((a, b) => a - b)
   const at = (quantile: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? 0
   const sum = sorted.reduce((total, value) => total + value, 0)
-  return { min: at(0), max: sorted.at(-1) ?? 0, avg: sorted.length === 0 ? 0 : sum / sorted.length, p50: at(0.5), p99: at(0.99) }
+  return {
+    min: at(0),
+    max: sorted.at(-1) ?? 0,
+    avg: sorted.length === 0 ? 0 : Math.round(sum / sorted.length),
+    p50: at(0.5),
+    p90: at(0.9),
+    p95: at(0.95),
+    p99: at(0.99),
+    p999: at(0.999),
+  }
 }

@@ -8,6 +8,8 @@ import type { ClusterOverviewResponse, TaskManagerDetailsResponse, TaskManagerIt
 export function clusterOverviewView(overview: ClusterOverview, leader: LeaderInfo, version: string): ClusterOverviewResponse {
   return {
     taskmanagers: overview.taskManagers,
+    'taskmanagers-blocked': overview.taskManagersBlocked,
+    'slots-free-and-blocked': overview.slotsFreeAndBlocked,
     'slots-total': overview.slotsTotal,
     'slots-available': overview.slotsAvailable,
     'jobs-running': overview.jobsRunning,

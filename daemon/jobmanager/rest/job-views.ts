@@ -163,10 +163,24 @@ function subtaskItem(subtask: SubtaskDetails, now: number): SubtaskItem {
     'start-time': start,
     'end-time': end,
     duration: start < 0 ? -1 : (end < 0 ? now : end) - start,
+    'status-duration': statusDuration(subtask, now),
     metrics: ioMetrics([subtask.metrics]),
     'current-input-watermark': watermark !== undefined && Number.isFinite(watermark) ? watermark : null,
     user: subtask.metrics?.user ?? {},
   }
+}
+
+/** How long it was, or has been, in each state that it entered and can leave; -1: not in it. */
+function statusDuration({ timestamps }: SubtaskDetails, now: number): Record<string, number> {
+  const entered = EXECUTION_STATES.flatMap((state) => (timestamps[state] === undefined ? [] : [{ state, at: timestamps[state] }]))
+  const inOrder = entered.toSorted((a, b) => a.at - b.at)
+  const left = (state: ExecutionState) => inOrder[inOrder.findIndex((entry) => entry.state === state) + 1]?.at ?? now
+  return Object.fromEntries(
+    EXECUTION_STATES.filter((state) => !TERMINAL.includes(state)).map((state) => [
+      state,
+      timestamps[state] === undefined ? -1 : left(state) - timestamps[state],
+    ]),
+  )
 }
 
 const STRATEGY: Readonly<Record<string, string>> = {

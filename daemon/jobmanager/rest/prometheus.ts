@@ -7,9 +7,11 @@ interface Family {
   readonly samples: string[]
 }
 
+type Add = (name: string, type: Family['type'], help: string, labels: Readonly<Record<string, string>>, value: number) => void
+
 export async function prometheusText(dispatcher: DispatcherGateway): Promise<string> {
   const families = new Map<string, Family>()
-  const add = (name: string, type: Family['type'], help: string, labels: Readonly<Record<string, string>>, value: number) => {
+  const add: Add = (name, type, help, labels, value) => {
     let family = families.get(name)
     if (!family) {
       family = { type, help, samples: [] }
@@ -25,6 +27,11 @@ export async function prometheusText(dispatcher: DispatcherGateway): Promise<str
   add('flott_slots_available', 'gauge', 'Free slots.', {}, overview.slotsAvailable)
   add('flott_jobs_running', 'gauge', 'Jobs that run or restart.', {}, overview.jobsRunning)
   for (const job of await dispatcher.listJobs({})) {
+    if (job.endTime >= 0) {
+      // There may be a thousand of them, on disk, and they do not change.
+      addRunning({ job_id: job.jobId, job_name: job.jobName }, false, add)
+      continue
+    }
     const details = await dispatcher.describeJob({ jobId: job.jobId }).catch(() => undefined) // Gone since the listing.
     if (details) addJob(details, add)
   }
@@ -33,12 +40,12 @@ export async function prometheusText(dispatcher: DispatcherGateway): Promise<str
     .join('')
 }
 
-function addJob(
-  job: JobDetails,
-  add: (name: string, type: Family['type'], help: string, labels: Readonly<Record<string, string>>, value: number) => void,
-): void {
+function addRunning(labels: Readonly<Record<string, string>>, running: boolean, add: Add): void {
+  add('flott_job_running', 'gauge', '1 while the job is RUNNING, 0 also when it has ended.', labels, running ? 1 : 0)
+}
+function addJob(job: JobDetails, add: Add): void {
   const labels = { job_id: job.jobId, job_name: job.jobName }
-  add('flott_job_running', 'gauge', '1 while the job is RUNNING.', labels, job.status === 'RUNNING' ? 1 : 0)
+  addRunning(labels, job.status === 'RUNNING', add)
   add('flott_job_restarts_total', 'counter', 'Restarts of the job.', labels, job.restarts)
   add('flott_job_checkpoints_completed_total', 'counter', 'Completed checkpoints.', labels, job.checkpoints.counts.completed)
   add('flott_job_checkpoints_failed_total', 'counter', 'Failed checkpoints.', labels, job.checkpoints.counts.failed)

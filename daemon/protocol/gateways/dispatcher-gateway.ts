@@ -127,6 +127,9 @@ export interface CheckpointStatisticsEntry {
 
 export interface ClusterOverview {
   readonly taskManagers: number
+  /** Of these: being drained. Their free slots are not available. */
+  readonly taskManagersBlocked: number
+  readonly slotsFreeAndBlocked: number
   readonly slotsTotal: number
   readonly slotsAvailable: number
   readonly jobsRunning: number

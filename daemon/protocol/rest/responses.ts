@@ -10,6 +10,9 @@ export interface ErrorResponse {
 }
 export interface ClusterOverviewResponse {
   readonly taskmanagers: number
+  /** Being drained: their free slots are not among 'slots-available'. */
+  readonly 'taskmanagers-blocked': number
+  readonly 'slots-free-and-blocked': number
   readonly 'slots-total': number
   readonly 'slots-available': number
   readonly 'jobs-running': number
@@ -111,6 +114,7 @@ export interface SubtaskItem {
   readonly 'start-time': number
   readonly 'end-time': number
   readonly duration: number
+  readonly 'status-duration': Readonly<Partial<Record<ExecutionState, number>>>
   readonly metrics: IoMetrics
   readonly 'current-input-watermark': number | null
   readonly user: Readonly<Record<string, number>>
@@ -178,6 +182,7 @@ export interface CheckpointItem {
   readonly end_to_end_duration: number
   readonly checkpointed_size: number
   readonly state_size: number
+  readonly alignment_buffered: number
   readonly processed_data: number
   readonly persisted_data: number
   readonly num_subtasks: number
@@ -196,9 +201,7 @@ export interface CheckpointsResponse {
     readonly completed: number
     readonly failed: number
   }
-  readonly summary: Readonly<
-    Record<string, { readonly min: number; readonly max: number; readonly avg: number; readonly p50: number; readonly p99: number }>
-  >
+  readonly summary: Readonly<Record<string, Readonly<Record<'min' | 'max' | 'avg' | 'p50' | 'p90' | 'p95' | 'p99' | 'p999', number>>>>
   readonly latest: {
     readonly completed: CheckpointItem | null
     readonly savepoint: CheckpointItem | null

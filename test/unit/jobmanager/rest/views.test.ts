@@ -1,0 +1,170 @@
+/** What tools written for Flink read: its fields are there, in each answer about a job that runs, has failed once and has ended. */
+import test from 'ava'
+import { FlottError } from '#core/errors.js'
+import { checkpointItem, checkpointsView } from '#jobmanager/rest/checkpoint-views.js'
+import { clusterOverviewView, taskManagerDetailsView } from '#jobmanager/rest/cluster-views.js'
+import {
+  exceptionsView,
+  executionResultView,
+  jobConfigView,
+  jobDetailsView,
+  jobOverviewItem,
+  planView,
+  vertexDetailsView,
+} from '#jobmanager/rest/job-views.js'
+import { prometheusText } from '#jobmanager/rest/prometheus.js'
+import type { CheckpointStatistics, DispatcherGateway } from '#protocol/gateways/dispatcher-gateway.js'
+import { ControlPlane } from '../../../support/control-plane.js'
+import { edge, graph, vertex } from '../../../support/job-graphs.js'
+
+const OVERVIEW = 'jid name state start-time end-time duration last-modification pending-operators schedulerType'
+const IO = 'read-bytes read-records write-bytes write-records read-bytes-complete read-records-complete write-bytes-complete'
+const CHECKPOINT = `className id status is_savepoint checkpoint_type trigger_timestamp latest_ack_timestamp end_to_end_duration
+  checkpointed_size state_size alignment_buffered processed_data persisted_data num_subtasks num_acknowledged_subtasks tasks`
+const SUBTASKS = `id status latest_ack_timestamp end_to_end_duration checkpointed_size state_size alignment_buffered processed_data
+  persisted_data num_subtasks num_acknowledged_subtasks`
+
+/** Dots go down; names that are not there. */
+function missing(value: unknown, names: string): string[] {
+  const has = (from: unknown, path: readonly string[]): boolean => {
+    const [first, ...rest] = path
+    if (first === undefined) return from !== undefined
+    return typeof from === 'object' && from !== null && Object.hasOwn(from, first) && has((from as Record<string, unknown>)[first], rest)
+  }
+  return names.split(/\s+/).filter((name) => !has(value, name.split('.')))
+}
+
+const job = graph([vertex('source', 2, { kind: 'source' }), vertex('sink', 2)], [edge('source', 'sink', 'forward')], {
+  'restart-strategy.type': 'fixed-delay',
+  'restart-strategy.fixed-delay.attempts': '3',
+})
+async function runningOnce() {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 3)
+  await plane.dispatcher.submitJob({ jobGraph: job })
+  await plane.until(job.jobId, 'RUNNING')
+  await plane.clock.advance(100)
+  return { plane, tm, describe: () => plane.dispatcher.describeJob({ jobId: job.jobId }) }
+}
+
+test('a job', async (t) => {
+  const { plane, tm, describe } = await runningOnce()
+  void tm.report(tm.running()[0]!, 'FAILED', new FlottError('USER_FUNCTION_FAILED', 'boom'))
+  await plane.clock.advance(10_000)
+  const [details, now] = [await describe(), plane.clock.now()]
+  t.deepEqual(missing(jobOverviewItem(details, now), `${OVERVIEW} jobType tasks.total tasks.running tasks.canceling`), [])
+  const view = jobDetailsView(details, now)
+  t.deepEqual(missing(view, `${OVERVIEW} job-type isStoppable now maxParallelism timestamps.RUNNING status-counts.RUNNING`), [])
+  t.deepEqual(missing(view, 'plan.jid plan.name plan.type plan.nodes.1.inputs.0.ship_strategy plan.nodes.0.description'), [])
+  t.deepEqual(missing(view.vertices[0], 'id name slotSharingGroupId parallelism maxParallelism status start-time duration tasks'), [])
+  t.deepEqual(missing(view.vertices[0]!.metrics, IO), [])
+  t.deepEqual(missing(planView(job).nodes[1]!.inputs![0], 'num id ship_strategy exchange'), [])
+  t.deepEqual(missing(jobConfigView(details), 'jid name execution-config.restart-strategy execution-config.job-parallelism'), [])
+  const [exception] = exceptionsView(details, 16).exceptionHistory.entries
+  t.deepEqual(
+    missing(exception, 'exceptionName stacktrace timestamp taskName endpoint taskManagerId failureLabels concurrentExceptions'),
+    [],
+  )
+  t.deepEqual(executionResultView(details), { status: { id: 'IN_PROGRESS' } })
+})
+
+test('a vertex: how long its subtasks have been in each state', async (t) => {
+  const { plane, tm, describe } = await runningOnce()
+  await plane.clock.advance(5_000)
+  void tm.report(tm.running()[0]!, 'FINISHED')
+  await plane.clock.advance(700)
+  const [details, now] = [await describe(), plane.clock.now()]
+  const [ended, runs] = vertexDetailsView(details, job.vertices[0]!, now).subtasks
+  t.deepEqual(missing(runs, 'subtask status attempt endpoint taskmanager-id start-time end-time duration status-duration'), [])
+  t.deepEqual(missing(runs!.metrics, IO), [])
+  const { RUNNING = 0, CREATED = 0, CANCELING } = runs!['status-duration']
+  t.true(RUNNING >= 5_700 && RUNNING <= runs!.duration && CREATED >= 0)
+  t.is(CANCELING, -1)
+  t.true(ended!['status-duration'].RUNNING! >= 5_000 && ended!['status-duration'].RUNNING! <= ended!.duration)
+  t.true(ended!['status-duration'].RUNNING! < RUNNING)
+})
+
+test('checkpoints', (t) => {
+  const entry = {
+    id: 7,
+    status: 'COMPLETED' as const,
+    isSavepoint: false,
+    triggerTimestamp: 1_000,
+    latestAckTimestamp: 1_030,
+    endToEndDurationMs: 40,
+    checkpointedSize: 10,
+    stateSize: 20,
+    subtasksTotal: 1,
+    subtasksAcknowledged: 1,
+    externalPath: 'manifest/j/7',
+    tasks: { v: { acknowledged: 1, total: 1, subtasks: { 0: { ...METRICS, ackTimestamp: 1_030 } } } },
+  }
+  const statistics: CheckpointStatistics = {
+    counts: { restored: 0, total: 1, inProgress: 0, completed: 1, failed: 0 },
+    history: [entry],
+  }
+  const view = checkpointsView(statistics)
+  t.deepEqual(missing(view, 'counts.restored counts.total counts.in_progress counts.completed counts.failed history'), [])
+  t.deepEqual(missing(view, 'latest.completed latest.savepoint latest.failed latest.restored'), [])
+  for (const of of ['checkpointed_size', 'state_size', 'end_to_end_duration', 'alignment_buffered', 'processed_data', 'persisted_data'])
+    t.deepEqual(missing(view.summary[of], 'min max avg p50 p90 p95 p99 p999'), [], of)
+  const item = checkpointItem(entry)
+  t.deepEqual(missing(item, `${CHECKPOINT} external_path discarded`), [])
+  t.deepEqual(missing(item.tasks['v'], SUBTASKS), [])
+  t.like(item.tasks['v'], { latest_ack_timestamp: 1_030, end_to_end_duration: 30 })
+})
+const METRICS = {
+  checkpointStartDelayMs: 0,
+  alignmentDurationMs: 0,
+  syncDurationMs: 0,
+  asyncDurationMs: 0,
+  checkpointedBytes: 10,
+  stateBytes: 20,
+  unaligned: false,
+}
+
+test('the cluster, with a TaskManager that is drained', async (t) => {
+  const { plane, tm } = await runningOnce()
+  void tm.wantsToGo()
+  await plane.clock.advance(100)
+  const leader = { jobManagerId: 'jm', rpcAddress: 'h:1', restUrl: 'http://h:2', epoch: { incarnation: 0, czxid: '0' } }
+  const overview = clusterOverviewView(await plane.dispatcher.clusterOverview({}), leader, '1')
+  t.deepEqual(missing(overview, 'jobs-running jobs-finished jobs-cancelled jobs-failed flink-version flink-commit'), [])
+  t.like(overview, { taskmanagers: 1, 'taskmanagers-blocked': 1, 'slots-total': 3, 'slots-available': 0, 'slots-free-and-blocked': 1 })
+  const [details] = await plane.dispatcher.listTaskManagers({})
+  t.deepEqual(
+    missing(
+      taskManagerDetailsView(details!),
+      'id path dataPort timeSinceLastHeartbeat slotsNumber freeSlots hardware.cpuCores hardware.physicalMemory hardware.freeMemory blocked allocatedSlots',
+    ),
+    [],
+  )
+})
+
+test('metrics: of jobs that have ended only that they do not run; nothing is read for them', async (t) => {
+  const { plane, tm, describe } = await runningOnce()
+  const before = await prometheusText(plane.dispatcher)
+  t.regex(before, /^flott_job_running\{job_id="[^"]+",job_name="[^"]+"\} 1$/m)
+  t.regex(before, /^flott_job_restarts_total/m)
+  for (const attempt of tm.running()) void tm.report(attempt, 'FINISHED')
+  await plane.until(job.jobId, 'FINISHED')
+  await plane.clock.advance(100)
+  t.is((await describe()).status, 'FINISHED')
+  const listing: DispatcherGateway = {
+    ...delegated(plane.dispatcher),
+    describeJob: async () => {
+      throw new Error('nobody needs this')
+    },
+  }
+  const after = await prometheusText(listing)
+  t.regex(after, /^flott_job_running\{[^}]+\} 0$/m)
+  t.notRegex(after, /flott_job_restarts_total|flott_task_/)
+})
+function delegated(dispatcher: DispatcherGateway): DispatcherGateway {
+  return {
+    ...dispatcher,
+    listJobs: (request) => dispatcher.listJobs(request),
+    clusterOverview: (request) => dispatcher.clusterOverview(request),
+  }
+}
