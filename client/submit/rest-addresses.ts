@@ -50,7 +50,11 @@ export function leaderAddresses(retrieval: LeaderRetrieval, timeoutMs: number, c
         let stop: (() => void) | undefined
         const timer = clock.setTimer(timeoutMs, () => {
           stop?.()
-          reject(new FlottError('LEADER_UNKNOWN', `no JobManager took the lead within ${timeoutMs} ms`))
+          reject(
+            retrieval.connected === false
+              ? new FlottError('ZOOKEEPER_UNAVAILABLE', `no leader could be looked up within ${timeoutMs} ms`)
+              : new FlottError('LEADER_UNKNOWN', `no JobManager took the lead within ${timeoutMs} ms`),
+          )
         })
         stop = retrieval.watch((leader) => {
           if (!leader) return

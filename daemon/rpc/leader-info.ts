@@ -6,6 +6,7 @@ import { request } from 'node:http'
 import { type Clock, sleep } from '#core/clock.js'
 import { compareEpochs } from '#core/epoch.js'
 import type { Logger } from '#core/logger.js'
+import { Outage } from '#core/outage.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import type { InternalEndpoint } from './internal-endpoint.js'
@@ -29,10 +30,13 @@ export class AskedLeaderRetrieval implements LeaderRetrieval {
   readonly #stopping = new AbortController()
   #current: LeaderInfo | undefined
   #connected = false
+  readonly #outage: Outage
   #asking: Promise<void> | undefined
 
   /** `address`: host:port of the JobManager's internal endpoint. */
-  constructor(private readonly options: { readonly address: string; readonly clock: Clock; readonly logger: Logger }) {}
+  constructor(private readonly options: { readonly address: string; readonly clock: Clock; readonly logger: Logger }) {
+    this.#outage = new Outage(options.logger)
+  }
 
   get current(): LeaderInfo | undefined {
     return this.#current
@@ -64,10 +68,12 @@ export class AskedLeaderRetrieval implements LeaderRetrieval {
   async #askOnce(): Promise<void> {
     try {
       const leader = await this.#ask()
+      this.#outage.over('the JobManager answers', { address: this.options.address })
       this.#connected = true
       this.#set(leader)
     } catch (error) {
-      if (this.#connected) this.options.logger.warn('the JobManager does not say who leads', { address: this.options.address, error })
+      if (!this.#stopping.signal.aborted)
+        this.#outage.failed('the JobManager does not say who leads', error, { address: this.options.address })
       this.#connected = false // Who led may still lead: the connection to it says more than this one.
     }
   }

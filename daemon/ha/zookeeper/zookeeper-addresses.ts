@@ -23,10 +23,14 @@ export async function reachableAddresses(
   options: { clock: Clock; random: Random; logger: Logger; timeoutMs: number },
 ): Promise<string> {
   const serving: Address[] = []
+  const unresolved: string[] = []
   const over = new AbortController()
   let grace: Timer | undefined
   const look = async (server: Address) => {
-    const addresses = await resolve(server, options)
+    const addresses = await resolve(server, options).catch((error: Error) => {
+      unresolved.push(`${server.host} (${error.message})`)
+      return []
+    })
     const found = await Promise.all(addresses.map((address) => serves(address, options, over.signal)))
     if (over.signal.aborted) return
     serving.push(...addresses.filter((_, i) => found[i]))
@@ -36,7 +40,11 @@ export async function reachableAddresses(
   await Promise.race([Promise.all(parseQuorum(quorum).map(look)), cut])
   grace?.cancel()
   over.abort()
-  if (serving.length === 0) throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no server of ${quorum} serves`)
+  if (serving.length === 0) {
+    const names = unresolved.length === 0 ? '' : `; not resolved: ${unresolved.sort().join(', ')}`
+    throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no server of ${quorum} serves${names}`)
+  }
+  if (unresolved.length > 0) options.logger.warn('ZooKeeper hosts do not resolve', { unresolved })
   return shuffle(options.random, serving).map(format).join(',')
 }
 
@@ -52,7 +60,7 @@ export function parseQuorum(quorum: string): Address[] {
   })
 }
 
-async function resolve({ host, port }: Address, options: { clock: Clock; logger: Logger; timeoutMs: number }): Promise<Address[]> {
+async function resolve({ host, port }: Address, options: { clock: Clock; timeoutMs: number }): Promise<Address[]> {
   if (isIP(host)) return [{ host, port }]
   const giveUp = new AbortController()
   try {
@@ -61,9 +69,6 @@ async function resolve({ host, port }: Address, options: { clock: Clock; logger:
       sleep(options.clock, options.timeoutMs, giveUp.signal).then(() => Promise.reject(new Error('time-out'))),
     ])
     return found.map(({ address }) => ({ host: address, port }))
-  } catch (error) {
-    options.logger.warn('ZooKeeper host does not resolve', { host, error })
-    return []
   } finally {
     giveUp.abort()
   }

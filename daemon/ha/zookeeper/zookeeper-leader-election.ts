@@ -3,6 +3,7 @@ import type { Epoch } from '#core/epoch.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
+import { Outage } from '#core/outage.js'
 import type { Random } from '#core/random.js'
 import type { FactStore, LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
@@ -55,7 +56,11 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   #stepping = false
   readonly #changed = new Set<() => void>()
 
-  constructor(private readonly options: ElectionOptions) {}
+  readonly #outage: Outage
+
+  constructor(private readonly options: ElectionOptions) {
+    this.#outage = new Outage(options.logger)
+  }
 
   /** For logs and tests. */
   get state(): ElectionState {
@@ -109,7 +114,8 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     switch (effect.kind) {
       case 'open-session':
         this.#open(number).catch((error: unknown) => {
-          this.#tell(error)
+          this.#outage.failed('no ZooKeeper session can be opened', error)
+          this.options.onFailed?.(error)
           this.#report({ kind: 'open-failed', turn: number })
         })
         break
@@ -178,6 +184,7 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   async #open(number: number): Promise<void> {
     const { zookeeper, paths, random } = this.options
     const session = await zookeeper.open()
+    this.#outage.over('a ZooKeeper session is open')
     const turn: Turn = { number, session, facts: zooKeeperFactStore(session, paths), guid: randomId(random) }
     this.#turn = turn
     session.onState((state) => {

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '#core/clock.js'
 import { isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
+import { Outage } from '#core/outage.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { LeaderListeners } from '../leader-listeners.js'
@@ -15,6 +16,7 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   readonly #stopping = new AbortController()
   #session: ZooKeeperSession | undefined
   #running: Promise<void> | undefined
+  readonly #outage: Outage
 
   constructor(
     private readonly options: {
@@ -24,7 +26,9 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
       readonly logger: Logger
       readonly retryWaitMs: number
     },
-  ) {}
+  ) {
+    this.#outage = new Outage(options.logger)
+  }
 
   get current(): LeaderInfo | undefined {
     return this.#listeners.current
@@ -47,17 +51,18 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   }
 
   async #follow(): Promise<void> {
-    const { clock, logger, retryWaitMs, zookeeper } = this.options
+    const { clock, retryWaitMs, zookeeper } = this.options
     const { signal } = this.#stopping
     while (!signal.aborted) {
       try {
         this.#session = await zookeeper.open()
+        this.#outage.over('ZooKeeper answers: the leader can be looked up')
         if (signal.aborted) await this.#session.close()
         else await this.#followOver(this.#session)
       } catch (error) {
         if (!isFlottError(error)) throw error
         if (signal.aborted) return
-        logger.debug('leader retrieval tries again', { error })
+        this.#outage.failed('the leader can not be looked up in ZooKeeper', error)
         await sleep(clock, retryWaitMs, signal).catch(() => {})
       }
     }

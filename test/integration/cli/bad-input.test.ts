@@ -164,6 +164,15 @@ test.serial('a cluster that does not answer: exit code 5, its address', async (t
   t.true(stderr.includes(address))
 })
 
+test.serial('a ZooKeeper that does not answer: exit code 5, and it is named', async (t) => {
+  const settings = ['high-availability.type=zookeeper', 'high-availability.zookeeper.quorum=127.0.0.1:1']
+  const patience = ['rest.connection-timeout=200 ms', 'rest.retry.max-attempts=1']
+  const args = ['list', ...[...settings, ...patience].flatMap((setting) => ['-D', setting])]
+  const { code, stderr } = await runCommand('bin/flott', args, { env: { FLOTT_CONF_DIR: cluster.confDir } })
+  t.is(code, 5, stderr)
+  t.regex(stderr, /ZOOKEEPER_UNAVAILABLE: no leader could be looked up/)
+})
+
 test.serial('after all of that the cluster runs a job, and both its processes are those that were started', async (t) => {
   const result = await cluster.flott(['run', program('squares'), '10'])
   t.is(result.code, 0, result.stderr)

@@ -41,6 +41,11 @@ test('servers that refuse or have no quorum are left out', async (t) => {
   t.true(found.every((address) => [a, b].includes(address))) // One of them may have been slow.
 })
 
+test('none serves, and a name does not resolve: both are told', async (t) => {
+  const error = await t.throwsAsync(reachable('no-such-host.invalid:2181', '127.0.0.1:1'), { code: 'ZOOKEEPER_UNAVAILABLE' })
+  t.regex(error!.message, /no server of no-such-host\.invalid:2181,127\.0\.0\.1:1 serves; not resolved: no-such-host\.invalid \(/)
+})
+
 test('none serves', async (t) => {
   const without = await server(t, 'This ZooKeeper instance is not currently serving requests')
   await t.throwsAsync(reachable(without, '127.0.0.1:1'), { code: 'ZOOKEEPER_UNAVAILABLE' })
