@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { systemClock } from '#core/clock.js'
 import type { Config } from '#core/config/options.js'
 import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
+import { FlottError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
@@ -101,7 +102,10 @@ function localBackup(config: Config, taskManagerId: string): Pick<TaskExecutorOp
 function leaderRetrieval(config: Config, logger: Logger): LeaderRetrieval {
   const clock = systemClock
   if (config['high-availability.type'] === 'zookeeper') return zookeeperLeaderRetrieval(config, { clock, random: systemRandom, logger })
-  const address = `${config['jobmanager.rpc.address']}:${config['jobmanager.rpc.port'].from}`
+  const { from, to } = config['jobmanager.rpc.port']
+  if (from === 0 || from !== to)
+    throw new FlottError('INVALID_CONFIG', 'jobmanager.rpc.port: without ZooKeeper the JobManager is found there, so it must be one port')
+  const address = `${config['jobmanager.rpc.address']}:${from}`
   return new AskedLeaderRetrieval({ address, clock, logger })
 }
 
