@@ -199,7 +199,7 @@ function leadership(parts: {
     })
     const releaseLeftBehind = async () => {
       if (sessionFile === undefined) return
-      const outcome = await releaseSession(sessionFile, deps).catch((error: unknown) => error)
+      const outcome = await releaseSession(sessionFile, deps, { quorum }).catch((error: unknown) => error)
       if (outcome !== 'nothing') logger.info('the session that a dead predecessor left', { outcome })
     }
     return { election, retrieval: zookeeperLeaderRetrieval(config, deps), membership, releaseLeftBehind }

@@ -10,17 +10,21 @@ const RETRY_WAIT_MS = 100
 /**
  * Ends the session of a dead daemon, so that the next leader need not wait for its time-out. The caller holds the lock that the
  * daemon inherited, hence knows that it is dead: a living one would lose its leadership. Attaching waits for the connection first,
- * since a handle closed before that leaves the session behind. Gives up with ZOOKEEPER_UNAVAILABLE after the session's time-out.
+ * since a handle closed before that leaves the session behind. Gives up with ZOOKEEPER_UNAVAILABLE after the session's time-out;
+ * with `quorum`, which is then asked instead of the one that the dead daemon knew, never: for a daemon that can do nothing without it.
+ * After a boot of all hosts, the session's time begins when ZooKeeper does.
  */
 export async function releaseSession(
   file: string,
   deps: { readonly clock: Clock; readonly random: Random; readonly logger: Logger },
+  options: { readonly quorum?: string } = {},
 ): Promise<'released' | 'expired' | 'nothing'> {
   const credentials = await readCredentials(file)
   if (!credentials) return 'nothing'
-  const { quorum, timeoutMs } = credentials
+  const { timeoutMs } = credentials
+  const quorum = options.quorum ?? credentials.quorum
   const zookeeper = new NativeZooKeeper({ quorum, sessionTimeoutMs: timeoutMs, connectionTimeoutMs: timeoutMs }, deps)
-  const untilMs = deps.clock.monotonicMs() + timeoutMs
+  const untilMs = options.quorum === undefined ? deps.clock.monotonicMs() + timeoutMs : Number.POSITIVE_INFINITY
   for (;;) {
     try {
       const session = await zookeeper.attach(credentials)

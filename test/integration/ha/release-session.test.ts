@@ -36,3 +36,32 @@ test('after kill -9 of the leader its supervisor ends its session, and the stand
   t.true(compareEpochs(await leads, { incarnation: 0, czxid: '0'.repeat(16) }) > 0)
   t.is(await releaseSession(file, deps), 'nothing')
 })
+
+test('a daemon that starts before ZooKeeper closes the session of its predecessor, however long that takes', async (t) => {
+  const server = await ZooKeeperServer.start()
+  const directory = await mkdtemp(join(tmpdir(), 'flott-runtime-'))
+  const file = join(directory, 'session')
+  const child = fork(fileURLToPath(new URL('candidate-process.js', import.meta.url)), [server.connect, file], { execArgv: [] })
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await server.remove()
+    await rm(directory, { recursive: true })
+  })
+  await once(child, 'message')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  await server.stop()
+  // At each look at it, more time has gone by than the session lives.
+  let looks = 0
+  const clock = {
+    ...systemClock,
+    monotonicMs: () => ++looks * 2 * SESSION_TIMEOUT_MS,
+  }
+  const deps = { clock, random: systemRandom, logger: silentLogger }
+  await t.throwsAsync(releaseSession(file, deps), { message: /ZOOKEEPER_UNAVAILABLE/ })
+  const before = looks
+  const released = releaseSession(file, deps, { quorum: server.connect })
+  while (looks < before + 3) await new Promise((resolve) => setTimeout(resolve, 5))
+  await server.run()
+  t.is(await released, 'released')
+})
