@@ -183,6 +183,7 @@ export class ControlPlane {
       close: () => log('close'),
     }
     const sources: SourceCoordinatorsApi = {
+      prepare: () => {},
       start: async (states, adopted = []) => {
         log(`sources.start ${states === undefined ? 'fresh' : 'restored'}${adopted.length > 0 ? ` with ${adopted.length} adopted` : ''}`)
         await coordinators.beforeSources()

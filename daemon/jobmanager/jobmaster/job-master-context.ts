@@ -94,6 +94,8 @@ export interface CheckpointCoordinatorApi {
 
 /** The enumerators of a job's sources. User code: it runs in a limited worker, never in the JobManager's main thread. */
 export interface SourceCoordinatorsApi {
+  /** They will start soon: what needs no state (a thread, the program) is made ready. What fails there, fails `start`. */
+  prepare(): void
   /**
    * Fresh, or from the snapshots in a manifest; anew at each restart of the whole job. After a takeover: with the reports of all attempts
    * that are adopted, so that no split that one of them holds is handed out again.

@@ -144,6 +144,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
 
   /** Connects to the ResourceManager and begins, or goes on where the reign before ended. Fails when that can not be read now. */
   async start(): Promise<void> {
+    if (this.fact.target !== 'CANCELED') this.#sources.prepare()
     const record = await this.#recordedDeployment()
     const history = await loadHistory(this.blobs, this.fact)
     let newest: CompletedCheckpoint | undefined

@@ -1,10 +1,13 @@
-import type { Clock } from '#core/clock.js'
+import { type Clock, sleep } from '#core/clock.js'
 import { FlottError, serializeError } from '#core/errors.js'
 import { accumulatorMerge } from '#core/functions/accumulator.js'
 import type { BuiltProgram } from '#core/functions/build-phase.js'
 import type { Source, SourceSplit } from '#core/functions/source.js'
 import type { EnumeratorStart, FromEnumerators, ToEnumerators } from './enumerator-host.js'
 import { EnumeratorRuntime } from './enumerator-runtime.js'
+
+/** How long enumerators that are replaced may take to close. */
+const CLOSE_WAIT_MS = 5_000
 
 /** All enumerators of one job, in whatever thread: one message after the other, each to its end. */
 export class EnumeratorEngine {
@@ -33,8 +36,7 @@ export class EnumeratorEngine {
   #dispatch(message: ToEnumerators): void {
     switch (message.kind) {
       case 'start':
-        for (const start of message.enumerators) this.#start(start)
-        this.emit({ kind: 'started' })
+        this.#startAll(message)
         break
       case 'reader-registered':
         this.#runtimes.get(message.operatorId)?.readerRegistered(message)
@@ -61,6 +63,27 @@ export class EnumeratorEngine {
     }
   }
 
+  /** Those of an earlier start may hold what their successors need, so they are closed first; from now on they say nothing more. */
+  #startAll({ request, enumerators }: Extract<ToEnumerators, { kind: 'start' }>): void {
+    const start = () => {
+      for (const enumerator of enumerators) this.#start(enumerator)
+      this.emit({ kind: 'started', request })
+    }
+    const before = [...this.#runtimes.values()]
+    this.#runtimes.clear()
+    if (before.length === 0) return start()
+    const closed = new AbortController()
+    void Promise.allSettled(before.map((runtime) => runtime.close())).then(() => closed.abort())
+    const begin = () => {
+      if (this.#failed || this.#runtimes.size > 0) return
+      try {
+        start()
+      } catch (error) {
+        this.#fail(error)
+      }
+    }
+    sleep(this.clock, CLOSE_WAIT_MS, closed.signal).then(begin, begin)
+  }
   #start(start: EnumeratorStart): void {
     const { operatorId, uid } = start.operator
     const definition = this.program.operators.get(uid)
@@ -69,7 +92,9 @@ export class EnumeratorEngine {
       start,
       definition.source as Source<unknown, SourceSplit, unknown>,
       this.clock,
-      (message) => this.#failed || this.emit(message),
+      (message) => {
+        if (!this.#failed && this.#runtimes.get(operatorId) === runtime) this.emit(message)
+      },
       (cause) => this.#fail(cause),
     )
     this.#runtimes.set(operatorId, runtime)

@@ -32,7 +32,8 @@ export interface EnumeratorStart {
 }
 
 export type ToEnumerators =
-  | { readonly kind: 'start'; readonly enumerators: readonly EnumeratorStart[] }
+  /** Also again, when the whole job restarts: the enumerators before are closed first. */
+  | { readonly kind: 'start'; readonly request: number; readonly enumerators: readonly EnumeratorStart[] }
   | ({ readonly kind: 'reader-registered'; readonly operatorId: string } & Registration)
   | { readonly kind: 'reader-lost'; readonly operatorId: string; readonly reader: number }
   /** Splits that a lost reader had received since the checkpoint from which its successor is restored. */
@@ -43,7 +44,8 @@ export type ToEnumerators =
   | { readonly kind: 'ping' }
 
 export type FromEnumerators =
-  | { readonly kind: 'started' }
+  /** From here on nothing comes from the enumerators of an earlier start. */
+  | { readonly kind: 'started'; readonly request: number }
   /** `registration`: what the enumerator knew of the reader; another attempt may have registered meanwhile. */
   | {
       readonly kind: 'splits-assigned'

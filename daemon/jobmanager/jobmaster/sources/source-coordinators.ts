@@ -73,7 +73,11 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   readonly #covered = new Map<number, ReadonlyMap<string, Covered>>()
   /** The checkpoint whose triggers are on their way: nothing may overtake them. */
   #held: number | undefined
-  #started: Settle<void> | undefined
+  #started: (Settle<void> & { readonly request: number }) | undefined
+  /** Registrations below it belong to enumerators that were replaced. */
+  #registrationsFrom = 0
+  /** Whether the session has been told to start: before that, its failure is told to whoever starts it. */
+  #isBegun = false
   readonly #snapshots = new Map<number, Settle<Readonly<Record<string, CoordinatorState>>> & { readonly checkpointId: number }>()
   readonly #merges = new Map<number, Settle<Readonly<Record<string, unknown>>>>()
   #request = 0
@@ -85,8 +89,13 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     private readonly operators: readonly SourceOperator[],
   ) {}
 
+  prepare(): void {
+    if (this.operators.length > 0 && !this.#session) this.#open()
+  }
+
   async start(coordinators: Readonly<Record<string, CoordinatorState>> | undefined, adopted: readonly AttemptReport[] = []): Promise<void> {
-    await this.#endSession(new FlottError('ILLEGAL_TRANSITION', 'the sources start anew'))
+    this.#rejectAll(new FlottError('ILLEGAL_TRANSITION', 'the sources start anew'))
+    this.#registrationsFrom = this.#request + 1
     this.#covered.clear()
     this.#held = undefined
     for (const source of this.#sources.values()) source.readers.clear() // What is still to be sent again is not.
@@ -95,10 +104,14 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     )
     if (this.operators.length === 0) return
     const enumerators = this.operators.map((operator) => this.#enumeratorStart(operator, coordinators?.[operator.operatorId], adopted))
+    const request = ++this.#request
     const started = new Promise<void>((resolve, reject) => {
-      this.#started = { resolve, reject }
+      this.#started = { request, resolve, reject }
     })
-    this.#open().post({ kind: 'start', enumerators })
+    // The thread that evaluated the program is kept: to start another one would take longer than all the rest of a restart.
+    const session = this.#session ?? this.#open()
+    this.#isBegun = true
+    session.post({ kind: 'start', request, enumerators })
     await started
     for (const report of adopted) this.#repeatRequests(report)
   }
@@ -121,7 +134,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
 
   snapshot(checkpointId: number): Promise<Readonly<Record<string, CoordinatorState>>> {
     if (this.operators.length === 0) return Promise.resolve({})
-    if (!this.#session) return Promise.reject(new FlottError('ILLEGAL_TRANSITION', 'the sources have not started'))
+    if (!this.#session || this.#started) return Promise.reject(new FlottError('ILLEGAL_TRANSITION', 'the sources have not started'))
     // A successor runs, although its registration is still on its way: what its predecessor held must be in this snapshot.
     for (const source of this.#sources.values()) for (const reader of source.lost.keys()) this.#giveBack(source, reader)
     const request = ++this.#request
@@ -172,6 +185,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
       onFailure: (cause) => this.ctx.run(() => current() && this.#failed(cause)),
     })
     this.#session = session
+    this.#isBegun = false
     return session
   }
   async #endSession(cause: Error): Promise<void> {
@@ -187,9 +201,9 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     this.#merges.clear()
     for (const { reject } of open) reject(cause)
   }
-  /** While the sources start, whoever awaits that decides; later the job fails. */
+  /** Before the sources have started, whoever starts them decides; later the job fails. */
   #failed(cause: Error): void {
-    const starting = this.#started !== undefined
+    const starting = this.#started !== undefined || !this.#isBegun
     const session = this.#session
     this.#session = undefined
     this.#rejectAll(cause)
@@ -204,7 +218,8 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   #handle(message: FromEnumerators): void {
     switch (message.kind) {
       case 'started':
-        this.#started?.resolve()
+        if (this.#started?.request !== message.request) return
+        this.#started.resolve()
         this.#started = undefined
         break
       case 'splits-assigned':
@@ -226,6 +241,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
   }
 
   #assigned({ operatorId, reader, registration }: Assignment, event: EnumeratorEvent): void {
+    if (registration < this.#registrationsFrom) return
     const source = this.#sources.get(operatorId)
     const assignments = source?.readers.get(reader)
     const lost = source?.lost.get(reader)

@@ -18,7 +18,7 @@ async function failureOf(program: string, blockedAfterMs = 60_000): Promise<Erro
     return await new Promise<Error>((resolve, reject) => {
       const unexpected = () => reject(new Error('an answer'))
       const session = host.open(graph, { onMessage: unexpected, onFailure: resolve })
-      session.post({ kind: 'start', enumerators: [] })
+      session.post({ kind: 'start', request: 1, enumerators: [] })
     })
   } finally {
     await rm(directory, { recursive: true })
