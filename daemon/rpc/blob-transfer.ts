@@ -48,15 +48,26 @@ export class HttpBlobTransfer implements BlobTransfer {
   }
 
   async get(address: string, name: string): Promise<Uint8Array> {
-    const parts: Uint8Array[] = []
-    for await (const part of this.read(address, name)) parts.push(part)
-    return Buffer.concat(parts)
+    const what = `GET ${name} from ${address}`
+    const response = await this.#retryIfStale(true, () => this.#exchange(address, 'GET', name, {}))
+    const stall = this.#watchStall(response, what)
+    try {
+      const { content, received } = await collect(response, () => stall.progress())
+      checkReceived(response, received, what)
+      return content
+    } catch (error) {
+      throw asTransferError(error, what)
+    } finally {
+      stall.stop()
+      if (!response.complete) response.destroy()
+    }
   }
 
   async *read(address: string, name: string): AsyncIterable<Uint8Array> {
+    const what = `GET ${name} from ${address}`
     const response = await this.#retryIfStale(true, () => this.#exchange(address, 'GET', name, {}))
     const received = { bytes: 0, crc32: 0 }
-    const stall = this.#watchStall(response, `GET ${name} from ${address}`)
+    const stall = this.#watchStall(response, what)
     try {
       for await (const part of response as AsyncIterable<Buffer>) {
         stall.suspend() // While the reader takes its time, silence is not the peer's.
@@ -66,15 +77,12 @@ export class HttpBlobTransfer implements BlobTransfer {
         stall.progress()
       }
     } catch (error) {
-      throw asTransferError(error, `GET ${name} from ${address}`)
+      throw asTransferError(error, what)
     } finally {
       stall.stop()
       if (!response.complete) response.destroy()
     }
-    const failure = response.trailers[ERROR_TRAILER]
-    if (failure) throw deserializeError(JSON.parse(decodeURIComponent(failure)) as SerializedError)
-    if (received.bytes !== Number(response.headers[BYTES_HEADER]) || received.crc32 !== Number(response.headers[CRC_HEADER]))
-      throw new FlottError('BLOB_CORRUPT', `${name} from ${address}: ${received.bytes} bytes arrived with crc ${received.crc32}`)
+    checkReceived(response, received, what)
   }
 
   /** Closes idle connections. Transfers under way fail. */
@@ -152,6 +160,36 @@ function answerTo(request: ClientRequest): Promise<IncomingMessage> {
   })
   answered.catch(() => {}) // Whoever awaits it sees the error; before that it may fail unobserved while the body is being read.
   return answered
+}
+
+interface Received {
+  bytes: number
+  crc32: number
+}
+
+/** Each part is copied to its place as it comes: a big blob is moved once, into a buffer of its own. */
+function collect(response: IncomingMessage, onPart: () => void): Promise<{ content: Uint8Array; received: Received }> {
+  const content = new Uint8Array(Number(response.headers[BYTES_HEADER]) || 0)
+  const received = { bytes: 0, crc32: 0 }
+  return new Promise((resolve, reject) => {
+    response.on('data', (part: Buffer) => {
+      onPart()
+      if (received.bytes + part.length <= content.length) content.set(part, received.bytes)
+      received.bytes += part.length
+      received.crc32 = crc32(part, received.crc32)
+    })
+    response.on('end', () => resolve({ content, received }))
+    response.on('error', reject)
+    response.on('close', () => reject(new FlottError('CONNECTION_LOST', 'the connection closed in the middle of a blob')))
+  })
+}
+
+/** What follows the bytes, and whether they are what was announced. */
+function checkReceived(response: IncomingMessage, received: Received, what: string): void {
+  const failure = response.trailers[ERROR_TRAILER]
+  if (failure) throw deserializeError(JSON.parse(decodeURIComponent(failure)) as SerializedError)
+  if (received.bytes !== Number(response.headers[BYTES_HEADER]) || received.crc32 !== Number(response.headers[CRC_HEADER]))
+    throw new FlottError('BLOB_CORRUPT', `${what}: ${received.bytes} bytes arrived with crc ${received.crc32}`)
 }
 
 async function send(request: ClientRequest, body: AsyncIterable<Uint8Array>, stall: StallWatch): Promise<void> {

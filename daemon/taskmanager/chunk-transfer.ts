@@ -1,6 +1,8 @@
 import { type Clock, sleep } from '#core/clock.js'
 import { type Epoch, formatEpoch } from '#core/epoch.js'
 import { FlottError, isTransient, serializeError } from '#core/errors.js'
+import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
+import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
 import type { LocalBackup } from './localbackup/local-backup.js'
 import type { ToSlotWorker } from './slotworker/protocol.js'
@@ -8,6 +10,8 @@ import type { ToSlotWorker } from './slotworker/protocol.js'
 const IN_FLIGHT_MAX = 8
 /** Bytes of chunks that wait here; above it they are refused, and their checkpoint is declined. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024
+/** Bytes of chunks that were fetched ahead and not asked for yet. */
+const AHEAD_BYTES_MAX = 256 * 1024 * 1024
 /** How long one leader may leave a get unanswered: longer than a dead one is taken for the leader. */
 const GET_PATIENCE_MS = 120_000
 const GET_RETRY_MS = 100
@@ -21,15 +25,28 @@ export interface ChunkTransferOptions {
   leader(): { readonly address: string; readonly epoch: Epoch } | undefined
 }
 
+/** A chunk that a task will ask for. */
+interface Expected {
+  readonly attemptId: string
+  readonly ref: ChunkRef
+  /** Being fetched, or there. */
+  fetched?: Promise<Uint8Array>
+  /** Nobody will ask. */
+  isOver: boolean
+}
+
 /**
  * Moves chunks of snapshots between slot workers and the leader. A chunk that can not be stored declines its checkpoint: it is not
- * repeated. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders.
+ * repeated. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders. What tasks will ask for is fetched ahead, while
+ * their program is loaded.
  */
 export class ChunkTransfer {
   readonly #puts = new Lane()
   readonly #gets = new Lane()
   readonly #closing = new AbortController()
   #waitingBytes = 0
+  readonly #expected = new Map<string, Expected>()
+  #aheadBytes = 0
 
   constructor(private readonly options: ChunkTransferOptions) {}
 
@@ -47,20 +64,69 @@ export class ChunkTransfer {
     })
   }
   get(request: number, blob: string, answer: (message: ToSlotWorker, transfer?: readonly ArrayBuffer[]) => void): void {
-    this.#gets.enqueue(async () => {
+    const answered = async (fetched: Promise<Uint8Array>) => {
       try {
-        const bytes = Uint8Array.from((await this.options.local?.get(blob)) ?? (await this.#get(blob))) // In a buffer of its own, which can be handed over.
+        const bytes = owned(await fetched)
         answer({ kind: 'chunk', request, bytes }, [bytes.buffer])
       } catch (error) {
         answer({ kind: 'chunk', request, error: serializeError(error) })
       }
-    })
+    }
+    const expected = this.#expected.get(blob)
+    if (expected) this.#forget(expected)
+    if (expected?.fetched) void answered(expected.fetched)
+    else this.#gets.enqueue(() => answered(this.#fetch(blob)))
+    this.#fetchAhead()
+  }
+  /** These tasks were deployed. A chunk that several of them need is left to them: bytes are handed over to one. */
+  expect(tasks: readonly TaskDeploymentDescriptor[]): void {
+    const lists = tasks.map((task) => chunksOf(task).map((ref): Expected => ({ attemptId: task.attemptId, ref, isOver: false })))
+    const counts = new Map<string, number>()
+    for (const { ref } of lists.flat()) counts.set(ref.blob, (counts.get(ref.blob) ?? 0) + 1)
+    const longest = Math.max(0, ...lists.map((list) => list.length))
+    for (let i = 0; i < longest; i++)
+      for (const expected of lists.flatMap((list) => list[i] ?? []))
+        if (counts.get(expected.ref.blob) === 1) this.#expected.set(expected.ref.blob, expected)
+    this.#fetchAhead()
+  }
+  /** It has all that it needs, or needs nothing any more. */
+  expectNoMore(attemptId: string): void {
+    for (const expected of [...this.#expected.values()]) {
+      if (expected.attemptId !== attemptId) continue
+      expected.isOver = true
+      this.#forget(expected)
+    }
+    this.#fetchAhead()
   }
   /** Ends the gets that wait. */
   close(): void {
     this.#closing.abort(new FlottError('SHUTTING_DOWN', 'the TaskManager stops'))
   }
 
+  #fetchAhead(): void {
+    for (const expected of this.#expected.values()) {
+      if (this.#aheadBytes >= AHEAD_BYTES_MAX) return
+      if (expected.fetched) continue
+      const { blob, bytes } = expected.ref
+      this.#aheadBytes += bytes
+      expected.fetched = new Promise((resolve, reject) => {
+        this.#gets.enqueue(async () => {
+          if (expected.isOver) return
+          const fetching = this.#fetch(blob)
+          fetching.then(resolve, reject)
+          await fetching.catch(() => {})
+        })
+      })
+      expected.fetched.catch(() => {}) // Told to who asks for it.
+    }
+  }
+  #forget(expected: Expected): void {
+    this.#expected.delete(expected.ref.blob)
+    if (expected.fetched) this.#aheadBytes -= expected.ref.bytes
+  }
+  async #fetch(blob: string): Promise<Uint8Array> {
+    return (await this.options.local?.get(blob)) ?? (await this.#get(blob))
+  }
   async #put(blob: string, bytes: Uint8Array): Promise<void> {
     const leader = this.options.leader()
     if (!leader) throw new FlottError('LEADER_UNKNOWN', `no leader for ${blob}`)
@@ -85,6 +151,17 @@ export class ChunkTransfer {
       await sleep(clock, delayMs, signal)
     }
   }
+}
+
+function chunksOf({ restore }: TaskDeploymentDescriptor): readonly ChunkRef[] {
+  const states = Object.values(restore?.operators ?? {}).flat()
+  return states.flatMap(({ keyed, operatorChunk }) => (operatorChunk ? [...keyed, operatorChunk] : keyed))
+}
+/** In a buffer of its own, which can be handed over. */
+function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteLength } = bytes
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
+  return isWhole ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes)
 }
 
 /** Some transfers at a time, the others in their order. */

@@ -217,6 +217,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       const events = tasks.map(({ slotIndex, allocationId }) => ({ kind: 'tasks-submitted', slotIndex, allocationId, jobId }) as const)
       this.#stepSlots(...events)
       for (const task of tasks) this.#attempts.add(createAttempt(jobId, task, record.deploymentNumber))
+      this.options.logger.debug('tasks submitted', { jobId, tasks: tasks.length })
       if (tasks.length > 0) void this.#deploy(jobGraph, record, tasks)
       return ACCEPTED
     })
@@ -302,6 +303,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     } catch (error) {
       return this.#mailbox.run(() => this.#failAll(tasks, error))
     }
+    this.options.logger.debug('program is here', { jobId: jobGraph.jobId })
     this.#mailbox.run(() => {
       const wanted = tasks.filter(({ attemptId }) => this.#attempts.get(attemptId)?.state === 'DEPLOYING')
       try {
@@ -311,6 +313,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
           for (const { descriptor } of workerTasks) this.#posted.add(descriptor.attemptId)
           this.#workers.post(slotIndex, { kind: 'deploy', job, tasks: workerTasks })
         }
+        this.#chunks.expect(wanted)
       } catch (error) {
         this.#failAll(wanted, error)
       }
@@ -349,7 +352,9 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   #enter(attemptId: string, state: ExecutionState, details: Omit<TaskExecutionReport, 'attemptId' | 'state'> = {}): void {
     const attempt = this.#attempts.apply(attemptId, { kind: 'state-reported', state, outcome: details })
     if (!attempt) return
+    this.options.logger.debug('task state', { attempt: attemptId, state })
     this.#reports.report(attempt.jobId, attemptId, { method: 'updateTaskExecutionState', request: { attemptId, state, ...details } })
+    if (state === 'RUNNING' || isTerminal(state)) this.#chunks.expectNoMore(attemptId)
     if (!isTerminal(state)) return
     this.options.logger.info('attempt ended', { attempt: attemptId, state, error: details.error?.message })
     this.#posted.delete(attemptId)

@@ -12,7 +12,7 @@ export class MemoryChunkFiles implements ChunkFiles {
   async read(name: string): Promise<Uint8Array> {
     const bytes = this.files.get(name)
     if (!bytes || this.failing) throw new Error(`no file ${name}`)
-    return bytes
+    return Uint8Array.from(bytes)
   }
   async remove(name: string): Promise<void> {
     this.files.delete(name)

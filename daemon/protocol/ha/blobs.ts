@@ -34,6 +34,7 @@ export interface ReplicatedBlobStore extends BlobStore {}
 /** Moves blobs to and from another process (its internal endpoint), as streams with back pressure. Fails with NOT_LEADER, CONNECTION_LOST, BLOB_NOT_FOUND … */
 export interface BlobTransfer {
   put(address: string, name: string, content: Uint8Array | AsyncIterable<Uint8Array>, epoch: Epoch): Promise<BlobInfo>
+  /** The bytes are the caller's. */
   get(address: string, name: string): Promise<Uint8Array>
   read(address: string, name: string): AsyncIterable<Uint8Array>
 }

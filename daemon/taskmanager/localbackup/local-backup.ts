@@ -19,6 +19,7 @@ const KEPT_WITHOUT_SLOT_MS = 60_000
 /** Where copies are. Names are never used twice. */
 export interface ChunkFiles {
   write(name: string, bytes: Uint8Array): Promise<void>
+  /** The bytes are the caller's. */
   read(name: string): Promise<Uint8Array>
   remove(name: string): Promise<void>
   /** With all that is left. */

@@ -151,6 +151,7 @@ export class SlotWorker {
     try {
       const { config } = configOf(job.jobGraph.settings, 'job')
       const program = await this.env.loader.load(job.jobGraph, job.artifactDirectory)
+      this.#logger.debug('program loaded', { job: job.jobGraph.jobId })
       made = wanted.map((task) => new StreamTask(this.#taskEnvironment, { job, config, program, task }))
     } catch (cause) {
       const error = cause instanceof FlottError ? cause : new FlottError('USER_CODE_LOAD_FAILED', String(cause), { cause })

@@ -49,7 +49,7 @@ export interface Block {
 }
 
 export interface DecodedBlock extends Block {
-  readonly hashes: readonly number[]
+  readonly hashes: Int32Array
 }
 
 export function encodeChunkHeader(header: ChunkHeader): Buffer {
@@ -103,24 +103,24 @@ function* splitBlocks(chunk: Buffer, start: number): Generator<Buffer> {
   }
 }
 
-export function blockKindOf(bytes: Buffer): BlockKind {
-  return bytes.readUInt8(4) as BlockKind
-}
-/** Index of its state in the header. */
-export function blockStateOf(bytes: Buffer): number {
-  return bytes.readUInt16LE(6)
-}
 export function decodeBlock(bytes: Buffer): DecodedBlock {
   const count = bytes.readUInt32LE(16)
   const keysAt = BLOCK_PREFIX + 4 * count
   const valuesAt = keysAt + 4 + bytes.readUInt32LE(keysAt)
   return {
-    kind: blockKindOf(bytes),
-    state: blockStateOf(bytes),
+    kind: bytes.readUInt8(4),
+    state: bytes.readUInt16LE(6),
     namespace: bytes.readDoubleLE(8),
     count,
-    hashes: Array.from({ length: count }, (_, i) => bytes.readInt32LE(BLOCK_PREFIX + 4 * i)),
+    hashes: integersAt(bytes, BLOCK_PREFIX, count),
     keys: decodeColumn(bytes.subarray(keysAt + 4, valuesAt), count),
     values: valuesAt === bytes.length ? undefined : decodeColumn(bytes.subarray(valuesAt), count),
   }
+}
+
+/** A copy, since they may lie at any address. */
+function integersAt(bytes: Buffer, at: number, count: number): Int32Array {
+  const integers = new Int32Array(count)
+  new Uint8Array(integers.buffer).set(bytes.subarray(at, at + 4 * count))
+  return integers
 }

@@ -2,11 +2,14 @@
 import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
+import { portions } from './block-portions.js'
 import { ByteSink } from './byte-sink.js'
 import { type Block, type ChunkHeader, encodeChunkHeader, writeBlock } from './chunk-format.js'
 import type { ChunkStore } from './keyed-state-backend.js'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
+/** Of large values; so much is encoded, and decoded, in one go. */
+const BLOCK_BYTES = 1024 * 1024
 /** Chunks on their way to the disks; the walk waits for one when there are more. */
 const IN_FLIGHT_MAX = 4
 
@@ -35,8 +38,11 @@ export class ChunkWriter {
   get isCongested(): boolean {
     return this.#inFlight >= IN_FLIGHT_MAX
   }
-  /** The block's arrays are read before it returns. Nothing is added when it throws. */
+  /** The block's arrays are read before it returns. When it throws, the snapshot is not to be gone on with. */
   add(block: Block): void {
+    for (const part of portions(block, BLOCK_BYTES)) this.#add(part)
+  }
+  #add(block: Block): void {
     const out = this.#out
     if (out.length === 0) this.#begin()
     const before = out.length

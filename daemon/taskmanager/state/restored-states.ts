@@ -3,12 +3,15 @@ import { crc32 } from 'node:zlib'
 import { FlottError, isTransient } from '#core/errors.js'
 import { keyGroupOf } from '#core/serialization/key-hash.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
-import { BlockKind, blockKindOf, blockStateOf, type ChunkHeader, type DecodedBlock, decodeBlock, decodeChunk } from './chunk-format.js'
+import { BlockKind, type ChunkHeader, type DecodedBlock, decodeBlock, decodeChunk } from './chunk-format.js'
 import type { KeyedStateBackendOptions } from './keyed-state-backend.js'
+
+/** Chunks asked for ahead of the one that is being decoded. */
+const AHEAD = 8
 
 interface RestoredState {
   readonly kind: string
-  readonly blocks: Buffer[]
+  readonly blocks: DecodedBlock[]
 }
 
 export class RestoredStates {
@@ -29,7 +32,7 @@ export class RestoredStates {
         `state '${name}' of operator ${this.options.operatorId} is declared as ${kind} state, the snapshot has it as ${restored.kind} state`,
       )
     this.#states.delete(name)
-    for (const bytes of restored.blocks) yield this.#ownKeys(decodeBlock(bytes))
+    yield* restored.blocks
   }
   /** States that nobody claimed. */
   get unclaimed(): readonly string[] {
@@ -46,28 +49,39 @@ export class RestoredStates {
   async #loadChain(refs: readonly ChunkRef[]): Promise<void> {
     let checkpointId: number | undefined
     let parts: ParsedBlock[] = []
-    for (const ref of refs) {
-      const { header, blocks } = await this.#read(ref)
+    for await (const { header, blocks } of this.#readAll(refs)) {
       if (header.checkpointId !== checkpointId) {
         this.#append(parts)
         parts = []
       }
       checkpointId = header.checkpointId
-      for (const bytes of blocks) parts.push({ bytes, header })
+      for (const block of blocks) parts.push({ block, header })
     }
     this.#append(parts)
   }
   #append(parts: readonly ParsedBlock[]): void {
     for (const kind of [BlockKind.Drop, BlockKind.Tombstone, BlockKind.Put])
-      for (const { bytes, header } of parts) {
-        if (blockKindOf(bytes) !== kind) continue
-        const { name, kind: stateKind } = header.states[blockStateOf(bytes)]!
+      for (const { block, header } of parts) {
+        if (block.kind !== kind) continue
+        const { name, kind: stateKind } = header.states[block.state]!
         const restored = this.#states.get(name)
-        if (restored === undefined) this.#states.set(name, { kind: stateKind, blocks: [bytes] })
-        else restored.blocks.push(bytes)
+        if (restored === undefined) this.#states.set(name, { kind: stateKind, blocks: [block] })
+        else restored.blocks.push(block)
       }
   }
-  async #read(ref: ChunkRef): Promise<{ header: ChunkHeader; blocks: Buffer[] }> {
+  /** In their order. One is decoded while the next ones are on their way; its bytes are let go then. */
+  async *#readAll(refs: readonly ChunkRef[]): AsyncGenerator<DecodedChunk> {
+    const ahead: Promise<DecodedChunk>[] = []
+    for (let next = 0; next < refs.length || ahead.length > 0; ) {
+      while (ahead.length < AHEAD && next < refs.length) {
+        const read = this.#read(refs[next++]!)
+        read.catch(() => {}) // Told in its turn.
+        ahead.push(read)
+      }
+      yield await ahead.shift()!
+    }
+  }
+  async #read(ref: ChunkRef): Promise<DecodedChunk> {
     const fail = (why: string, cause?: unknown) =>
       new FlottError('CHECKPOINT_NOT_RESTORABLE', `${ref.blob}: ${why}`, cause === undefined ? {} : { cause })
     let bytes: Uint8Array
@@ -81,7 +95,7 @@ export class RestoredStates {
     if (crc32(bytes) !== ref.crc32) throw fail('its checksum does not match')
     try {
       const { header, blocks } = decodeChunk(bytes)
-      return { header, blocks: [...blocks] }
+      return { header, blocks: Array.from(blocks, (block) => this.#ownKeys(decodeBlock(block))) }
     } catch (cause) {
       throw fail('it can not be decoded', cause)
     }
@@ -94,14 +108,17 @@ export class RestoredStates {
       return group >= from && group < to
     }
     if (hashes.every(isOwn)) return block
-    const own = hashes.map(isOwn)
-    const filter = <T>(items: readonly T[]) => items.filter((_, i) => own[i])
-    const ownHashes = filter(hashes)
+    const ownHashes = hashes.filter(isOwn)
+    const filter = <T>(items: readonly T[]) => items.filter((_, i) => isOwn(hashes[i]!))
     return { ...block, count: ownHashes.length, hashes: ownHashes, keys: filter(keys), values: values && filter(values) }
   }
 }
 
+interface DecodedChunk {
+  readonly header: ChunkHeader
+  readonly blocks: readonly DecodedBlock[]
+}
 interface ParsedBlock {
-  readonly bytes: Buffer
+  readonly block: DecodedBlock
   readonly header: ChunkHeader
 }

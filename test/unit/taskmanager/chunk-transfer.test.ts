@@ -1,5 +1,6 @@
 import test from 'ava'
 import { FlottError } from '#core/errors.js'
+import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
 import { ChunkTransfer } from '#taskmanager/chunk-transfer.js'
 import type { ToSlotWorker } from '#taskmanager/slotworker/protocol.js'
@@ -8,12 +9,12 @@ import { FakeClock } from '../../support/fake-clock.js'
 const MINUTE = 60_000
 const leaderAt = (address: string, reign: number) => ({ address, epoch: { incarnation: 0, czxid: String(reign).padStart(16, '0') } })
 
-function underTest(get: (address: string) => Promise<Uint8Array>) {
+function underTest(get: (address: string, name: string) => Promise<Uint8Array>) {
   const clock = new FakeClock()
   const world = { leader: undefined as ReturnType<typeof leaderAt> | undefined }
   const stored: string[] = []
   const blobs = {
-    get: (address: string) => get(address),
+    get: (address: string, name: string) => get(address, name),
     put: async (_address: string, name: string) => {
       stored.push(name)
       return { name, bytes: 0, crc32: 0 }
@@ -87,4 +88,47 @@ test('closing ends the gets that wait', async (t) => {
   t.deepEqual(new Set(answers.map(codeOf)), new Set(['SHUTTING_DOWN']))
   t.is(answers.length, 20)
   t.is(clock.pending, 0)
+})
+
+const refOf = (blob: string) => ({ blob, bytes: 100_000_000, crc32: 0 })
+const taskOf = (attemptId: string, blobs: readonly string[]) =>
+  ({
+    attemptId,
+    restore: { checkpointId: 1, parallelism: 2, operators: { op: [{ subtaskIndex: 0, keyed: blobs.map(refOf) }] } },
+  }) as unknown as TaskDeploymentDescriptor
+
+test('what tasks will ask for is fetched ahead, in turns, some of it; each is fetched once', async (t) => {
+  const asked: string[] = []
+  const { clock, world, transfer, answers, answer } = underTest(async (_address, name) => {
+    asked.push(name)
+    return new Uint8Array([name.length])
+  })
+  world.leader = leaderAt('a', 1)
+  transfer.expect([taskOf('one', ['a', 'bb', 'shared']), taskOf('two', ['ccc', 'dddd', 'shared'])])
+  await clock.advance(1)
+  t.deepEqual(asked, ['a', 'ccc', 'bb']) // The next one would be more than is held.
+  transfer.get(1, 'a', answer)
+  await clock.advance(1)
+  t.deepEqual(answers, [{ kind: 'chunk', request: 1, bytes: new Uint8Array([1]) }])
+  t.deepEqual(asked, ['a', 'ccc', 'bb', 'dddd'])
+  transfer.expectNoMore('one')
+  transfer.get(2, 'dddd', answer)
+  transfer.get(3, 'shared', answer)
+  transfer.get(4, 'shared', answer)
+  transfer.get(5, 'bb', answer) // By another attempt, later.
+  await clock.advance(1)
+  t.deepEqual(asked.slice(4), ['shared', 'shared', 'bb'])
+  t.is(answers.length, 5)
+})
+
+test('what could not be fetched ahead is told to who asks; nobody need ask', async (t) => {
+  const { clock, world, transfer, answers, answer } = underTest(() => Promise.reject(new FlottError('BLOB_NOT_FOUND', 'x')))
+  world.leader = leaderAt('a', 1)
+  transfer.expect([taskOf('one', ['a', 'b'])])
+  await clock.advance(1)
+  t.deepEqual(answers, [])
+  transfer.get(1, 'a', answer)
+  await clock.advance(1)
+  t.deepEqual(answers.map(codeOf), ['BLOB_NOT_FOUND'])
+  transfer.expectNoMore('one')
 })

@@ -86,6 +86,7 @@ export class Deployer {
     const { context, graph, scheduler, checkpoints, sources } = this.options
     const wanted = () => !context.signal.aborted && scheduler.wants(region, run)
     if (!wanted()) return
+    context.logger.debug('deployment begins', { region, run })
     const loaded = await this.#patiently('reading the checkpoint to restore', wanted, () => checkpoints.loadRestorePoint())
     if (!loaded || !wanted()) return
     const restored = loaded.value
@@ -106,6 +107,7 @@ export class Deployer {
     if (unnamed !== undefined)
       context.blobs.delete([unnamed]).catch((error: unknown) => context.logger.warn('a deployment record was not deleted', { error }))
     if (unnamed === name) return
+    context.logger.debug('deployment recorded', { region, run })
     context.run(() => {
       this.#deployment = bytes
       this.#restored = restored

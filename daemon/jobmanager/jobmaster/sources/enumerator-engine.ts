@@ -71,7 +71,10 @@ export class EnumeratorEngine {
     }
     const before = [...this.#runtimes.values()]
     this.#runtimes.clear()
-    if (before.length === 0) return start()
+    if (before.length === 0) {
+      start()
+      return
+    }
     const closed = new AbortController()
     void Promise.allSettled(before.map((runtime) => runtime.close())).then(() => closed.abort())
     const begin = () => {
