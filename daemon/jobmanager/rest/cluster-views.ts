@@ -29,7 +29,7 @@ export function taskManagerItem(taskManager: TaskManagerDetails): TaskManagerIte
     id: taskManager.taskManagerId,
     path: `${taskManager.host}:${taskManager.dataPort}`,
     dataPort: taskManager.dataPort,
-    timeSinceLastHeartbeat: taskManager.timeSinceLastHeartbeat,
+    timeSinceLastHeartbeat: Math.round(taskManager.timeSinceLastHeartbeat),
     slotsNumber: taskManager.slots.length,
     freeSlots: taskManager.slots.filter((slot) => slot.state === 'FREE').length,
     hardware: {

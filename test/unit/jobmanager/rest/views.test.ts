@@ -133,6 +133,7 @@ test('the cluster, with a TaskManager that is drained', async (t) => {
   t.deepEqual(missing(overview, 'jobs-running jobs-finished jobs-cancelled jobs-failed flink-version flink-commit'), [])
   t.like(overview, { taskmanagers: 1, 'taskmanagers-blocked': 1, 'slots-total': 3, 'slots-available': 0, 'slots-free-and-blocked': 1 })
   const [details] = await plane.dispatcher.listTaskManagers({})
+  t.is(taskManagerDetailsView({ ...details!, timeSinceLastHeartbeat: 1_700_000_000_000.25 }).timeSinceLastHeartbeat, 1_700_000_000_000)
   t.deepEqual(
     missing(
       taskManagerDetailsView(details!),
