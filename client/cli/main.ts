@@ -5,7 +5,7 @@ import yargs, { type Argv } from 'yargs'
 import { systemClock } from '#core/clock.js'
 import { nearest } from '#core/config/nearest.js'
 import { printConfigYaml, printOptionsMarkdown } from '#core/config/print-options.js'
-import { isOptionKey, KNOWN_KEYS } from '#core/config/resolve-config.js'
+import { isOptionKey, KNOWN_KEYS, settingText } from '#core/config/resolve-config.js'
 import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
 import { isId } from '#core/ids.js'
 import { printErrorsMarkdown } from '#core/print-errors.js'
@@ -283,9 +283,9 @@ async function printConfig(
     terminal.out(print().trimEnd())
     return EXIT.OK
   }
-  const { config, explicit } = loadClientConfig(clusterOptions(argv))
+  const { explicit } = loadClientConfig(clusterOptions(argv))
   const asked = keys.map((key): [string, string] => {
-    if (isOptionKey(key)) return [key, String(explicit[key] ?? config[key])]
+    if (isOptionKey(key)) return [key, settingText(key, explicit)]
     throw new FlottError('INVALID_ARGUMENT', `unknown key '${key}'; did you mean ${nearest(key, KNOWN_KEYS) ?? 'another'}?`)
   })
   if (argv.json) terminal.out(JSON.stringify(keys.length === 0 ? explicit : Object.fromEntries(asked)))

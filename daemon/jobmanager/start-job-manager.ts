@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '#core/clock.js'
 import { type Config, OPTIONS } from '#core/config/options.js'
-import { configOf, isOptionKey } from '#core/config/resolve-config.js'
+import { configOf, KNOWN_KEYS, settingText } from '#core/config/resolve-config.js'
 import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
@@ -120,7 +120,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
       leader: () => found.current,
       hindrance: () => membership.hindrance,
       disk: () => reportDisk({ self, clusterUuid: disk.clusterUuid, blobs: disk.blobs, facts: membership.facts }),
-      configuration: configuration(config),
+      configuration: configuration(explicit),
       processMetrics,
       maxContentLength: config['rest.server.max-content-length'],
     },
@@ -265,14 +265,12 @@ function advertised(bound: string, address: string): string {
   if (bound !== '0.0.0.0' && bound !== '::') return bound
   return address === 'localhost' ? hostname() : address
 }
-function configuration(config: Config): readonly { key: string; value: string }[] {
+function configuration(explicit: DaemonContext['explicit']): readonly { key: string; value: string }[] {
   const secret = /authorization|password|token|secret/
-  return Object.entries(config)
-    .filter(([key]) => isOptionKey(key))
-    .map(([key, value]) => ({ key, value: secret.test(key) && String(value) !== '' ? '******' : text(value) }))
-}
-function text(value: unknown): string {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+  return KNOWN_KEYS.map((key) => {
+    const value = settingText(key, explicit)
+    return { key, value: secret.test(key) && value !== '' ? '******' : value }
+  })
 }
 function processMetrics(): string {
   const { rssBytes, heapUsedBytes, cpuSeconds } = processUsage()

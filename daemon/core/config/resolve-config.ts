@@ -17,6 +17,11 @@ export interface LoadedConfig {
 
 export const KNOWN_KEYS = Object.keys(OPTIONS) as readonly OptionKey[]
 
+/** The value that a key has, as text: what somebody set, else the default. */
+export function settingText(key: OptionKey, explicit: LoadedConfig['explicit']): string {
+  return explicit[key] ?? OPTIONS[key].default
+}
+
 /** Parses settings that come from elsewhere (a job's, a test's). INVALID_CONFIG. */
 export function configOf(settings: Readonly<Record<string, string>>, from = 'setting'): LoadedConfig {
   return resolveConfig(

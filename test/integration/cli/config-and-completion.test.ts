@@ -17,6 +17,7 @@ test('flott config: what is set, or the keys that are asked for, for people and 
   }
   t.is(await said('rest.port', 'parallelism.default'), '8082\n3\n')
   t.deepEqual(JSON.parse(await said('--json', 'rest.port', 'parallelism.default')), { 'rest.port': '8082', 'parallelism.default': '3' })
+  t.is(await said('jobmanager.rpc.port', 'heartbeat.interval'), '6123\n1 s\n')
   t.regex(await said('-D', 'parallelism.default=7'), /^rest\.port: 8082$/m)
   t.is((JSON.parse(await said('--json', '-D', 'parallelism.default=7')) as Record<string, string>)['parallelism.default'], '7')
 })

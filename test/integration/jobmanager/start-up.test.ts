@@ -36,6 +36,9 @@ test.serial('a second JobManager on one data directory: DATA_DIRECTORY_LOCKED, e
   t.regex(stderr, /DATA_DIRECTORY_LOCKED/)
   t.true(stderr.includes(taken))
   t.is((await cluster.overview()).taskmanagers, 0)
+  const entries = await cluster.rest<readonly { readonly key: string; readonly value: string }[]>('/jobmanager/config')
+  const settingOf = (key: string) => entries.find((entry) => entry.key === key)?.value
+  t.deepEqual([settingOf('jobmanager.data.dir'), settingOf('taskmanager.rpc.port'), settingOf('rest.retry.delay')], [taken, '0', '3 s'])
 })
 
 test.serial('a file in place of the data directory: DATA_DIRECTORY_UNUSABLE, exit code 1', async (t) => {
