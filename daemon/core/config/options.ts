@@ -25,7 +25,7 @@ export const OPTIONS = {
     default: '6123',
     kind: portRange,
     scope: 'cluster',
-    doc: 'Port of its internal endpoint (RPC and blobs). TaskManagers find it there: where there are some it must be one port, and neither 0 (any free one) nor a range.',
+    doc: 'Port of its internal endpoint (RPC and blobs). TaskManagers find it there: where there are some it must be one port, and neither 0, which is whatever is free, nor a range.',
   },
   'jobmanager.bind-host': {
     default: 'localhost',
