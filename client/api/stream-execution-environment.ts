@@ -59,6 +59,10 @@ export class StreamExecutionEnvironment {
     const session = programSession()
     return new StreamExecutionEnvironment(settingsOf(config), session, session.options.executor ?? localExecutor())
   }
+  /** A cluster in this process, for the time of each job; also under `flott run`. INVALID_CONFIG. */
+  static createLocalEnvironment(config: Configuration = {}): StreamExecutionEnvironment {
+    return new StreamExecutionEnvironment(settingsOf(config), programSession(), localExecutor())
+  }
   static createRemoteEnvironment(host: string, port: number, config: Configuration = {}): StreamExecutionEnvironment {
     return new StreamExecutionEnvironment(settingsOf(config), programSession(), remoteExecutor(host, port))
   }

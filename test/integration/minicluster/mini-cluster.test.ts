@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { startMiniCluster } from '#minicluster/index.js'
 import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
+import { runCommand } from '../../support/command.js'
 import { runProgramToEnd, startCommand, startProgram } from '../../support/run-program.js'
 
 function ownTemporaryDirectory(t: ExecutionContext): string {
@@ -99,4 +100,14 @@ test.serial('the word count of the examples, from files to files', async (t) => 
   const expected = [...new Set(words)].map((word) => `${words.filter((w) => w === word).length} ${word}`)
   const counted = await Promise.all(readdirSync(output).map((name) => readFile(join(output, name), 'utf8')))
   t.deepEqual(counted.flatMap((text) => text.trimEnd().split('\n')).sort(), expected.sort())
+})
+
+test.serial('a local environment stays in its process, under flott run, too, where the cluster does not answer', async (t) => {
+  const TMPDIR = ownTemporaryDirectory(t)
+  const { code, stdout, stderr } = await runCommand('bin/flott', ['run', '-m', '127.0.0.1:1', 'test/integration/cli/programs/local.ts'], {
+    env: { TMPDIR },
+  })
+  t.is(code, 0, stderr)
+  t.is(stdout, '1 4 9 16 25\n')
+  t.deepEqual(readdirSync(TMPDIR), [])
 })
