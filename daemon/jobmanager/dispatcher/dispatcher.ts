@@ -204,6 +204,7 @@ export class Dispatcher implements DispatcherGateway {
     }
     const created = await this.#create(fact)
     if (this.#stopped) throw new FlottError('NOT_LEADER', 'the job is accepted, and the next leader will run it')
+    if (created.value.terminal) return this.#recover(created) // It has ended, and its record could not be removed yet.
     await this.#startOrFail(jobGraph, created)
   }
   /** Also when an earlier try of the same submission had created it, and nobody learned of that. */

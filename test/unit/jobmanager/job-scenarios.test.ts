@@ -34,6 +34,31 @@ test('a job runs on its slots and ends FINISHED', async (t) => {
   t.deepEqual(plane.blobs.names('deployment/'), [])
 })
 
+test('a job that has ended and could not be forgotten is not run again by a submission that is repeated', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: connected() })
+  await plane.until(jobId, 'RUNNING')
+  await plane.clock.advance(100)
+  for (const attempt of tm.running()) void tm.report(attempt, 'FINISHED')
+  await plane.until(jobId, 'FINISHED')
+  const { deleteJob } = plane.facts
+  plane.facts.deleteJob = async () => {
+    throw new FlottError('ZOOKEEPER_UNAVAILABLE', 'not now')
+  }
+  await plane.clock.advance(3_700_000)
+  await t.throwsAsync(plane.dispatcher.describeJob({ jobId }), { code: 'JOB_NOT_FOUND' })
+  const deployments = tm.deployments.length
+  await plane.dispatcher.submitJob({ jobGraph: connected() })
+  await plane.clock.advance(1_000)
+  t.is(tm.deployments.length, deployments)
+  t.is((await plane.dispatcher.describeJob({ jobId })).status, 'FINISHED')
+  plane.facts.deleteJob = deleteJob
+  await plane.clock.advance(20_000)
+  t.is(plane.facts.jobs.size, 0)
+})
+
 test('no TaskManager hears of a deployment before its record is named in the fact', async (t) => {
   const plane = new ControlPlane()
   await plane.lead()
