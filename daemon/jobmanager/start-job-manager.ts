@@ -39,7 +39,7 @@ import type { LeaderParts } from './leader-services.js'
 import { ReplicatedStorage } from './replicated-storage.js'
 import { reportDisk } from './replication/disk-report.js'
 import { Membership } from './replication/membership.js'
-import { ReplicaEndpoint } from './replication/replica.js'
+import { ReplicaEndpoint, servedReplica } from './replication/replica.js'
 import { RestEndpoint } from './rest/rest-endpoint.js'
 import { Standby } from './standby.js'
 
@@ -107,7 +107,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     },
   })
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
-  network.endpoints.register(replicaGateway, replica)
+  network.endpoints.register(replicaGateway, servedReplica(replica, disk))
 
   const artifacts = join(config['io.tmp.dirs'] || tmpdir(), `flott-jobmanager-${process.pid}-${disk.diskId}`)
   let jobManager: JobManager | undefined

@@ -10,6 +10,7 @@ interface Hunt extends Omit<SimulationOptions, 'seed' | 'broken'> {
   /** How many seeds it may take. */
   readonly count: number
 }
+const UNEVEN_TRIGGER = ['leader dies when not all sources know of a checkpoint']
 const CHANGES_OF_LEADER = ['session expires', 'crash']
 
 const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
@@ -18,6 +19,21 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'write-after-the-session': { says: /./, count: 40, steps: 6, faults: ['pause', 'host sleeps'] },
   'skip-epoch-check': { says: /takes a call of epoch/, count: 40, steps: 10 },
   'name-hosts': { says: /names .* which in-sync .* does not have/, count: 40, steps: 6, faults: ['disk is lost', 'crash'] },
+  'delta-since-any-snapshot': {
+    says: LOST_OR_DOUBLED,
+    count: 60,
+    steps: 16,
+    shape: 'manyKeys',
+    faults: ['disk is slow', 'session expires', 'user code throws'],
+  },
+  'roll-back-at-abort': { says: LOST_OR_DOUBLED, count: 40, steps: 6, faults: ['session expires', 'disk is slow'] },
+  'any-barrier': {
+    says: LOST_OR_DOUBLED,
+    count: 60,
+    steps: 16,
+    shape: 'manyKeys',
+    faults: [...UNEVEN_TRIGGER, 'user code throws', 'messages are late'],
+  },
   'repeat-checkpoint-ids': { says: /free again/, count: 20, faults: CHANGES_OF_LEADER },
   'forget-assignments': {
     says: /is committed once too often|lines are lost|not ended|is FAILED/,
@@ -26,6 +42,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
     faults: CHANGES_OF_LEADER,
   },
   'file-without-attempt': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
+  'acknowledge-before-fsync': { says: /is committed, and lines are lost|lines are lost/, count: 20, faults: ['power fails'] },
   'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 40, steps: 6, shape: 'keyedSum', faults: ['messages are lost', 'cut'] },
   'hand-out-untouched': { says: LOST_OR_DOUBLED, count: 20, steps: 6, shape: 'edited', faults: ['user code throws'] },
   'end-with-one-marker': { says: /is committed, but checkpoint/, count: 10 },

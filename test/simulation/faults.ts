@@ -237,6 +237,30 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       }
     },
   },
+  'leader dies when not all sources know of a checkpoint': {
+    weight: 2,
+    harmsTasks: true,
+    lastsMs: [500, 3_000],
+    begin(cluster) {
+      const { clock, leader, network, random } = cluster
+      const from = leader === undefined ? undefined : cluster.process(leader)?.address
+      const to = cluster.pick(cluster.processes.filter(({ kind }) => kind === 'taskmanager'))?.address
+      if (leader === undefined || from === undefined || to === undefined) return undefined
+      network.cutOneWay(from, to)
+      const crash = clock.setTimer(between(random, 300, 450), () => {
+        cluster.crash(leader)
+        network.heal(from, to)
+      })
+      return {
+        what: `${leader}, unheard by ${to}`,
+        end: () => {
+          crash.cancel()
+          network.heal(from, to)
+          cluster.startProcess(leader)
+        },
+      }
+    },
+  },
   'JobManagers crash under a restore': {
     weight: 3,
     harmsTasks: true,

@@ -10,6 +10,7 @@ import type {
   ToSlotWorker,
 } from '#taskmanager/slotworker/protocol.js'
 import { SlotWorker } from '#taskmanager/slotworker/slot-worker.js'
+import { anyBarrier } from './careless-gate.js'
 import { changedMessage, createState } from './careless-worker.js'
 import type { ProcessClock } from './process-clock.js'
 import { SlotOccupancy } from './slot-occupancy.js'
@@ -33,11 +34,12 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
     const { clock, world } = this
     const slot = this.#occupancy.worker(data.taskManagerId)
     let exited = false
+    const exchange = new SlotExchangeFactory({ random: seededRandom(Math.floor(world.random.next() * 2 ** 32)) })
     const worker = new SlotWorker({
       data,
       clock,
       doorbell: new Doorbell(data.doorbell, { oneThread: true }),
-      exchange: new SlotExchangeFactory({ random: seededRandom(Math.floor(world.random.next() * 2 ** 32)) }),
+      exchange: world.broken.has('any-barrier') ? anyBarrier(exchange) : exchange,
       loader: world.loader,
       memory: { usedBytes: () => 0 },
       createKeyedState: createState(world.broken),
@@ -54,6 +56,7 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
     const post = (message: ToSlotWorker, transfer: readonly ArrayBuffer[] = []) => {
       const copy = structuredClone(changedMessage(message, world.broken), { transfer: [...transfer] })
       slot.takes(copy)
+      this.#records(data.taskManagerId, copy)
       clock.defer(() => exited || worker.handle(copy))
     }
     clock.defer(() => exited || worker.start())
@@ -66,6 +69,20 @@ export class InPlaceSlotWorkerHost implements SlotWorkerHost {
         worker.stop()
         clock.defer(() => handlers.onExit(undefined))
       },
+    }
+  }
+  #records(taskManagerId: string, message: ToSlotWorker): void {
+    const { attempts } = this.world
+    if (message.kind === 'deploy')
+      for (const { descriptor } of message.tasks) {
+        const record = { taskManagerId, abortedUpTo: -1 }
+        attempts.set(descriptor.attemptId, record)
+        attempts.set(`${message.job.jobGraph.jobId}_${descriptor.attemptId}`, record) // As user code knows it.
+      }
+    if (message.kind !== 'checkpoint-aborted') return
+    for (const id of message.attemptIds) {
+      const attempt = attempts.get(id)
+      if (attempt) attempt.abortedUpTo = Math.max(attempt.abortedUpTo, message.checkpointId)
     }
   }
 }

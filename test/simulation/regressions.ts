@@ -10,5 +10,6 @@ export const REGRESSIONS: readonly (SimulationOptions & { readonly found: string
     steps: 12,
     found: 'a source that had finished before a restored checkpoint waited for ever to be told that it has no splits',
   },
+  { seed: 4131, found: 'a standby deleted blobs under an epoch that was not on its disk' },
   { seed: 10134, steps: 12, found: 'the same, after user code had thrown' },
 ]

@@ -19,7 +19,7 @@ import { SimulatedDisk } from './simulated-disk.js'
 import { type SimulatedJobManager, startSimulatedJobManager } from './simulated-job-manager.js'
 import { startSimulatedTaskManager } from './simulated-task-manager.js'
 import type { Trouble } from './workloads.js'
-import { type SimulatedProcess, TIMING, type Timing, type World } from './world.js'
+import { type AttemptRecord, type SimulatedProcess, TIMING, type Timing, type World } from './world.js'
 
 export interface ClusterOptions {
   readonly seed: number
@@ -55,6 +55,7 @@ export class SimulatedCluster {
   readonly weather: Weather = { ...FAIR }
   /** Of the user code of all jobs. */
   readonly trouble: Trouble = { armed: false }
+  readonly attempts = new Map<string, AttemptRecord>()
   #onRestore = () => {}
   readonly #onPowerFailure: ((name: string) => void)[] = []
   readonly #world: World
@@ -89,6 +90,7 @@ export class SimulatedCluster {
       broken: new Set(options.broken),
       invariants: this.invariants,
       note: (process, text, fields) => this.note(process, text, fields),
+      attempts: this.attempts,
       chunkWanted: () => this.#restoring(),
     }
   }

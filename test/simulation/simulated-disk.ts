@@ -13,8 +13,6 @@ type Content = MemoryLevel<Buffer, Buffer>
  * does not learn whether it was done. With its host it may lose what was not synced. Checkers look from outside at what is durable.
  */
 export class SimulatedDisk {
-  /** As the process sees it; undefined until it is opened. */
-  #content: Content | undefined
   #log: DurableLog
   /** Every write fails. */
   full = false
@@ -34,12 +32,10 @@ export class SimulatedDisk {
   /** As the process with this clock sees it. */
   async open(clock: Clock): Promise<LevelDatabase> {
     this.#log.opened()
-    if (!this.#content) {
-      this.#content = new MemoryLevel<Buffer, Buffer>(BINARY)
-      await this.#content.open()
-      await this.#content.batch(this.#log.entries())
-    }
-    const content = this.#content as unknown as LevelDatabase
+    const level: Content = new MemoryLevel<Buffer, Buffer>(BINARY)
+    await level.open()
+    await level.batch(this.#log.entries())
+    const content = level as unknown as LevelDatabase
     let last: Promise<unknown> = Promise.resolve()
     const write = (operations: () => Promise<LevelOperation[]>, options: { readonly sync?: boolean } = {}): Promise<void> => {
       const work = last.then(() => this.#write(clock, content, operations, options))
@@ -75,11 +71,11 @@ export class SimulatedDisk {
     const failing = this.#fails
     if (failing && this.random.next() < 0.5) throw inputOutputError()
     const operations = await toOperations()
-    await content.batch(operations)
     const sync = this.#log.add(operations)
+    if (!failing && !late) await pause()
+    if (!failing && options.sync) sync()
+    await content.batch(operations) // LevelDB shows what it has synced, not before.
     if (failing) throw inputOutputError()
-    if (!late) await pause()
-    if (options.sync) sync()
   }
 
   get #fails(): boolean {
@@ -102,12 +98,10 @@ export class SimulatedDisk {
 
   /** The host is off, and its process dead with it. */
   powerFails(): void {
-    this.#content = undefined
     this.#log.powerFails()
   }
   /** Another disk takes its place. */
   wipe(): void {
-    this.#content = undefined
     this.#log = new DurableLog(this.random)
   }
 

@@ -13,7 +13,7 @@ import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
 import { InlineEnumeratorHost } from '#jobmanager/jobmaster/sources/inline-enumerator-host.js'
 import { ReplicatedStorage } from '#jobmanager/replicated-storage.js'
 import { establishMembership } from '#jobmanager/replication/membership.js'
-import { ReplicaEndpoint } from '#jobmanager/replication/replica.js'
+import { ReplicaEndpoint, servedReplica } from '#jobmanager/replication/replica.js'
 import { Standby } from '#jobmanager/standby.js'
 import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
@@ -144,7 +144,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
     },
   })
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
-  network.endpoints.register(replicaGateway, replica)
+  network.endpoints.register(replicaGateway, servedReplica(replica, disk))
   const { heartbeatIntervalMs, heartbeatTimeoutMs } = timing
   const jobManager: JobManager = new JobManager({
     election,

@@ -1,7 +1,7 @@
 /** One seed: a cluster, its jobs, its faults, and what was found wrong. */
 import { between, pick } from '#core/random.js'
 import type { BrokenRule } from './broken-rules.js'
-import { CommittedOutput } from './committed-output.js'
+import { type Carelessness, CommittedOutput } from './committed-output.js'
 import { FAULTS, pickFault } from './faults.js'
 import { SimulatedCluster } from './simulated-cluster.js'
 import { SHAPES, type Workload } from './workloads.js'
@@ -101,7 +101,6 @@ class Simulation {
     const cluster = this.#cluster
     const { random } = cluster
     const { shape } = this.options
-    const attemptInName = !this.options.broken?.includes('file-without-attempt')
     const several = random.next() < 0.3 && shape === undefined
     const one = shape ?? pick(random, Object.keys(SHAPES) as (keyof typeof SHAPES)[])
     const kinds = several ? (['keyedSum', 'keyedSum'] as const) : ([one] as const)
@@ -111,7 +110,13 @@ class Simulation {
       const records = Math.round((ratePerSecond * between(random, 800, 2_000 + this.#steps * MS_A_FAULT)) / 1_000)
       const workload: Workload = { name: `${kind} ${i + 1}`, records, ratePerSecond, parallelism }
       const jobId = (i + 1).toString(16).padStart(32, '0')
-      const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants, { attemptInName })
+      const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants, this.#carelessness)
+      cluster.whenPowerFails((name) =>
+        output.powerFails(
+          (attemptId) => cluster.attempts.get(attemptId)?.taskManagerId === name,
+          (lines) => between(random, 0, lines),
+        ),
+      )
       const program = SHAPES[kind].program(workload, output, { 'parallelism.default': parallelism }, cluster.trouble)
       const jobGraph = await cluster.jobOf(jobId, program)
       const job: SimulatedJob = { workload, jobId, output, cancelled: several && i === 0 }
@@ -120,6 +125,16 @@ class Simulation {
         (leading) => leading.dispatcher.submitJob({ jobGraph }),
         () => this.#accepted(job),
       )
+    }
+  }
+  get #carelessness(): Carelessness {
+    const { broken = [] } = this.options
+    const { attempts } = this.#cluster
+    return {
+      attemptInName: !broken.includes('file-without-attempt'),
+      syncs: !broken.includes('acknowledge-before-fsync'),
+      isRolledBack: (attemptId, checkpointId) =>
+        broken.includes('roll-back-at-abort') && checkpointId <= (attempts.get(attemptId)?.abortedUpTo ?? -1),
     }
   }
   #accepted({ jobId, cancelled }: SimulatedJob): void {

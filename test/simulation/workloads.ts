@@ -189,6 +189,32 @@ const pulled: Shape = {
 }
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
+/** So many keys that a checkpoint holds a small part of them, as a delta. */
+const MANY_KEYS = 60
+const oneOfMany = (n: number) => `m${n % MANY_KEYS}`
+const manyKeys: Shape = {
+  expected: ({ records }) => counted(numbers(records).map(oneOfMany)),
+  program:
+    ({ records, ratePerSecond, name }, output, config, trouble = CALM) =>
+    async () => {
+      const env = StreamExecutionEnvironment.getExecutionEnvironment(config)
+      env
+        .fromSource(
+          generatorSource((index) => index + 1, { count: records, ratePerSecond }),
+          { uid: 'numbers' },
+        )
+        .map((n) => {
+          strike(trouble)
+          return { key: oneOfMany(n), n: 1 }
+        }, 'ones')
+        .keyBy('key')
+        .sum('n', 'counts')
+        .map(({ key, n }) => `${key} ${n}`, 'lines')
+        .sinkTo(output.sink('counts'), 'sink')
+      await env.execute(name)
+    },
+}
+
 const tally = valueState<{ n: number }>('tally', { initial: () => ({ n: 0 }) })
 
 class Tally extends KeyedProcessFunction<string, number, string> {
@@ -222,7 +248,7 @@ const edited: Shape = {
     },
 }
 
-export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong, pulled, edited } as const
+export const SHAPES = { keyedSum, twoRegions, unionWindows, shortAndLong, pulled, edited, manyKeys } as const
 
 function counted(keys: readonly string[]): readonly string[] {
   const counts = new Map<string, number>()

@@ -28,6 +28,13 @@ export const TIMING: Timing = {
 }
 export const ZOOKEEPER_RETRY_MS = 500
 
+/** What sinks of a simulation need to know of the attempt that they write for. */
+export interface AttemptRecord {
+  readonly taskManagerId: string
+  /** The last checkpoint of which it was told that it is aborted. */
+  abortedUpTo: number
+}
+
 /** What all processes of a simulation stand in. */
 export interface World {
   readonly time: FakeClock
@@ -42,6 +49,7 @@ export interface World {
   readonly broken: ReadonlySet<BrokenRule>
   readonly invariants: Invariants
   note(process: string, text: string, fields?: object): void
+  readonly attempts: Map<string, AttemptRecord>
   /** A task that is restored asks for a chunk of its snapshot. */
   chunkWanted(): void
 }

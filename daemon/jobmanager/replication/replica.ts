@@ -1,11 +1,27 @@
+import type { Epoch } from '#core/epoch.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { InspectedBlob, InspectRequest, ReplicaGateway, ReplicationGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobInfo, BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
 import type { Replica } from '#protocol/ha/facts.js'
+import type { Endpoint } from '#rpc/rpc.js'
 import { inspectBlobs } from './inspect-blobs.js'
 
 const PAGE = 500
+
+/** As leaders call it: their epoch is on this disk before anything is acknowledged under it. NOT_LEADER where a higher one is. */
+export function servedReplica(replica: ReplicaGateway, disk: { persistEpoch(epoch: Epoch): Promise<void> }): Endpoint<ReplicaGateway> {
+  return {
+    async deleteBlobs(request, { epoch }) {
+      await disk.persistEpoch(epoch)
+      return replica.deleteBlobs(request)
+    },
+    async inspectBlobs(request, { epoch }) {
+      await disk.persistEpoch(epoch)
+      return replica.inspectBlobs(request)
+    },
+  }
+}
 
 /** A standby's side of replication. New blobs come to its internal endpoint, which stores them in `local`; here it joins, and deletes what it is told. */
 export class ReplicaEndpoint implements ReplicaGateway {
