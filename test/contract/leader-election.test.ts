@@ -273,6 +273,28 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
     t.is(a.reigns.length, 1)
   })
 
+  check('what no leader wrote is nobody, and does no harm', async (t, { candidate, ensemble, paths }) => {
+    const retrieval = new ZooKeeperLeaderRetrieval({
+      zookeeper: ensemble.client('client'),
+      paths,
+      clock: systemClock,
+      logger: silentLogger,
+      retryWaitMs: 20,
+    })
+    const a = candidate('a')
+    await a.start()
+    const reign = await a.reign(1)
+    const session = await ensemble.client('stranger').open()
+    await session.create(paths.leader, Buffer.from('{ no JSON'), 'persistent')
+    await retrieval.start()
+    const found = new Promise((resolve) => retrieval.watch((leader) => leader && resolve(leader)))
+    t.is(retrieval.current, undefined)
+    await reign.publish(info('a', reign.epoch))
+    t.deepEqual(await found, info('a', reign.epoch))
+    await retrieval.stop()
+    await session.close()
+  })
+
   check('retrieval hears of each leader once, and of its end', async (t, { candidate, ensemble, paths }) => {
     const retrieval = new ZooKeeperLeaderRetrieval({
       zookeeper: ensemble.client('client'),

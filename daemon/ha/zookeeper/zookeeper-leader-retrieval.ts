@@ -68,6 +68,16 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
     }
   }
 
+  /** Who else writes into the tree may write anything. */
+  #leaderIn(data: Uint8Array): LeaderInfo | undefined {
+    try {
+      return JSON.parse(Buffer.from(data).toString()) as LeaderInfo
+    } catch (error) {
+      this.options.logger.error('the leader node in ZooKeeper is not what a leader writes', { path: this.options.paths.leader, error })
+      return undefined
+    }
+  }
+
   /** Ends with the session. */
   async #followOver(session: ZooKeeperSession): Promise<void> {
     for (;;) {
@@ -80,7 +90,7 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
       })
       try {
         const node = await session.get(this.options.paths.leader, changed)
-        this.#listeners.set(node && (JSON.parse(node.data.toString()) as LeaderInfo))
+        this.#listeners.set(node && this.#leaderIn(node.data))
         await change
       } catch (error) {
         if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error

@@ -351,8 +351,9 @@ export class Dispatcher implements DispatcherGateway {
   #expire(): void {
     for (const job of this.#completed.expire(this.options.clock.now()))
       this.#forget(job).catch((error: unknown) => {
-        if (!isFlottError(error, 'FACT_NOT_FOUND'))
-          this.options.logger.warn('an expired job was not removed', { jobId: job.fact.jobId, error })
+        if (isFlottError(error, 'FACT_NOT_FOUND') || this.#stopped) return
+        this.options.logger.warn('an expired job was not removed yet', { jobId: job.fact.jobId, error })
+        this.#completed.add(job)
       })
   }
   /** The fact first: from then on nothing names the blobs. The artifact may be another job's, too, and stays. */

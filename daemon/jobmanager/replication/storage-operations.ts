@@ -55,7 +55,7 @@ export function storageOperations(options: StorageOperationsOptions): StorageOpe
       const left = disk.error === undefined && !isMember(store.set, disk.replica.diskId)
       const found = disk.error !== undefined || left ? [] : problemsOf(disk, own, before.names, after.names)
       const problems: BlobProblem[] = []
-      for (const problem of found) problems.push(repair ? { ...problem, repaired: await repaired(disk.replica, problem) } : problem)
+      for (const problem of found) problems.push(repair ? await repaired(disk.replica, problem) : problem)
       const stray = ({ name }: InspectedBlob) =>
         after.unreadable.length === 0 &&
         !before.names.has(name) &&
@@ -80,13 +80,16 @@ export function storageOperations(options: StorageOperationsOptions): StorageOpe
     return { healthy: whole && unreadable.length === 0, disks, unreadable }
   }
 
-  async function repaired({ diskId, ...replica }: Replica, { blob, kind, message }: BlobProblem): Promise<boolean> {
+  /** With the reason, where it can not be repaired. */
+  async function repaired({ diskId, ...replica }: Replica, problem: BlobProblem): Promise<BlobProblem> {
+    const { blob, kind, message } = problem
     try {
-      if (diskId !== self.diskId) return await store.resend(blob, { diskId, ...replica }, kind === 'CORRUPT')
-      await store.repair(blob, new FlottError(kind === 'MISSING' ? 'BLOB_NOT_FOUND' : 'BLOB_CORRUPT', message))
-      return true
-    } catch {
-      return false
+      if (diskId === self.diskId) await store.repair(blob, new FlottError(kind === 'MISSING' ? 'BLOB_NOT_FOUND' : 'BLOB_CORRUPT', message))
+      else if (!(await store.resend(blob, { diskId, ...replica }, kind === 'CORRUPT')))
+        throw new FlottError('REPLICATION_FAILED', 'the disk did not take it')
+      return { ...problem, repaired: true }
+    } catch (error) {
+      return { ...problem, message: `${message}; not repaired: ${(error as Error).message}` }
     }
   }
 

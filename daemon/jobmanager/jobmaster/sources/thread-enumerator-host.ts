@@ -15,7 +15,7 @@ export interface ThreadEnumeratorHostOptions {
   readonly blockedAfterMs?: number
 }
 
-/** A thread a job, limited and watched: what happens in it never harms the JobManager. */
+/** A thread a job, limited and watched. Only what ends the process harms the JobManager: see dispatcher/parked-jobs.ts. */
 export class ThreadEnumeratorHost implements EnumeratorHost {
   constructor(private readonly options: ThreadEnumeratorHostOptions) {}
 
