@@ -199,12 +199,16 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   /** To a JobMaster that comes after them: those that work for its job. One that does not answer counts as one that has not come back. */
   #introduce(jobId: string, owner: SlotOwner): void {
     for (const [taskManagerId, taskManager] of this.#taskManagers) {
-      if (!taskManager.slots.some((slot) => slot.jobId === jobId)) continue
+      const held = allocations(taskManager.slots.filter((slot) => slot.jobId === jobId))
+      if (held.length === 0) continue
       const isCurrent = () => this.#taskManagers.get(taskManagerId) === taskManager && this.#jobMasters.get(jobId) === owner
       taskManager.gateway.describeAttempts({ jobId }).then(
         ({ attempts, slots }) =>
           this.#mailbox.run(() => {
-            if (isCurrent()) owner.taskManagerRegistered(infoOf(taskManager.registration), attempts, slots)
+            if (!isCurrent()) return
+            const kept = owner.taskManagerRegistered(infoOf(taskManager.registration), attempts, slots)
+            const allocationIds = held.filter((allocationId) => !kept.has(allocationId))
+            this.#take({ kind: 'slots-released', allocationIds, cause: 'no task of the job was deployed there' })
           }),
         (error: unknown) => this.options.logger.warn('a TaskManager does not say what it runs', { taskManagerId, jobId, error }),
       )
@@ -372,6 +376,9 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   }
 }
 
+function allocations(slots: readonly SlotReport[]): readonly string[] {
+  return slots.flatMap(({ allocationId }) => (allocationId === undefined ? [] : [allocationId]))
+}
 function infoOf({ taskManagerId, processId, host, dataPort }: TaskManagerRegistration): TaskManagerInfo {
   return { taskManagerId, processId, host, dataPort }
 }

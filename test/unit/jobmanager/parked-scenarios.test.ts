@@ -119,6 +119,28 @@ test('a leader that can not read a job now survives that', async (t) => {
   await plane.until(jobId, 'RUNNING')
 })
 
+test('slots that were given to a parked job, and that no deployment names, are free again once it is tried', async (t) => {
+  const plane = new ControlPlane()
+  plane.coordinators.beforeSources = () => new Promise(() => {}) // Nothing is deployed: the leader dies here.
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: poison })
+  await plane.clock.advance(100)
+  await plane.crashLeader()
+  for (let reign = 0; reign < 2; reign++) {
+    await nextLeader(plane, tm)
+    await plane.clock.advance(100)
+    t.deepEqual(new Set(tm.slots.map(({ state }) => state)), new Set(['ALLOCATED']))
+    await plane.crashLeader()
+  }
+  plane.coordinators.beforeSources = async () => {}
+  await nextLeader(plane, tm)
+  t.is(await plane.status(jobId), 'SUSPENDED')
+  await plane.until(jobId, 'RUNNING')
+  await plane.clock.advance(2_000)
+  t.is(tm.running().length, 4)
+})
+
 test('a parked job is cancelled without anything of it running on the leader', async (t) => {
   const { plane, tm } = await running()
   await plane.crashLeader()
