@@ -5,12 +5,13 @@
 import type { Clock } from '#core/clock.js'
 import { ERRORS, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
-import type { JobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
+import type { JobMasterGateway, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
 
-/** A call of the JobMaster. */
-export type JobMessage = {
-  [M in keyof JobMasterGateway]: { readonly method: M; readonly request: Parameters<JobMasterGateway[M]>[0] }
-}[keyof JobMasterGateway]
+type OwnCall = Exclude<keyof JobMasterGateway, 'updateTaskExecutionStates'>
+/** Of one attempt: its state, or another call of the JobMaster. */
+export type JobMessage =
+  | { readonly method: 'updateTaskExecutionState'; readonly request: TaskExecutionReport }
+  | { [M in OwnCall]: { readonly method: M; readonly request: Parameters<JobMasterGateway[M]>[0] } }[OwnCall]
 
 export interface Outbox {
   readonly jobId: string
@@ -103,9 +104,18 @@ export interface JobReportsOptions {
   jobIsHere(jobId: string): boolean
 }
 
-/** The shell: one outbox an attempt. */
+/** On its way to the JobMaster of a job. */
+interface Sent {
+  readonly jobId: string
+  readonly reign: number
+  readonly attemptIds: readonly string[]
+}
+
+/** The shell: one outbox an attempt; states that many attempts have to tell at the same time go in one call. */
 export class JobReports {
   readonly #outboxes = new Map<string, Outbox>()
+  /** By job: states to be sent once this turn of the event loop is over. */
+  readonly #gathered = new Map<string, { readonly reign: number; readonly report: TaskExecutionReport }[]>()
   #reign = 0
 
   constructor(private readonly options: JobReportsOptions) {}
@@ -133,25 +143,58 @@ export class JobReports {
     for (const effect of effects) this.#perform(attemptId, outbox.jobId, effect)
   }
   #perform(attemptId: string, jobId: string, effect: OutboxEffect): void {
-    const { clock, logger, jobMaster, jobIsHere } = this.options
-    if (effect.kind === 'dropped') {
-      logger.warn('report to the JobMaster dropped', { attempt: attemptId, method: effect.message.method, error: effect.error })
-      return
+    const { clock, logger } = this.options
+    switch (effect.kind) {
+      case 'dropped':
+        logger.warn('report to the JobMaster dropped', { attempt: attemptId, method: effect.message.method, error: effect.error })
+        break
+      case 'retry-after': {
+        const { delayMs, reign } = effect
+        clock.setTimer(delayMs, () => this.#step(attemptId, { kind: 'retry-due', reign }), { unref: true })
+        break
+      }
+      case 'send': {
+        const { message, reign } = effect
+        if (message.method === 'updateTaskExecutionState' && goesWithOthers(message.request)) this.#gather(jobId, reign, message.request)
+        else this.#send({ jobId, reign, attemptIds: [attemptId] }, (gateway) => call(gateway, message))
+      }
     }
-    const { reign } = effect
-    if (effect.kind === 'retry-after') {
-      clock.setTimer(effect.delayMs, () => this.#step(attemptId, { kind: 'retry-due', reign }), { unref: true })
-      return
-    }
+  }
+  #gather(jobId: string, reign: number, report: TaskExecutionReport): void {
+    const gathered = this.#gathered.get(jobId)
+    if (gathered) return void gathered.push({ reign, report })
+    this.#gathered.set(jobId, [{ reign, report }])
+    this.options.clock.defer(() => this.#sendGathered(jobId))
+  }
+  #sendGathered(jobId: string): void {
+    const gathered = this.#gathered.get(jobId) ?? []
+    this.#gathered.delete(jobId)
+    const reign = this.#reign
+    // What is of an earlier reign has been gathered again for this one.
+    const reports = gathered.filter((entry) => entry.reign === reign).map(({ report }) => report)
+    const attemptIds = reports.map(({ attemptId }) => attemptId)
+    if (reports.length > 0) this.#send({ jobId, reign, attemptIds }, (gateway) => gateway.updateTaskExecutionStates({ reports }))
+  }
+  #send({ jobId, reign, attemptIds }: Sent, send: (gateway: JobMasterGateway) => Promise<unknown>): void {
+    const { jobMaster, jobIsHere } = this.options
     const gateway = jobMaster(jobId)
     if (!gateway) return // It is sent when the next leader has taken the registration.
-    call(gateway, effect.message).then(
-      () => this.#step(attemptId, { kind: 'acknowledged', reign }),
-      (error: unknown) => this.#step(attemptId, { kind: 'failed', reign, error, jobIsHere: jobIsHere(jobId) }),
+    const tell = (event: OutboxEvent) => {
+      for (const attemptId of attemptIds) this.#step(attemptId, event)
+    }
+    send(gateway).then(
+      () => tell({ kind: 'acknowledged', reign }),
+      (error: unknown) => tell({ kind: 'failed', reign, error, jobIsHere: jobIsHere(jobId) }),
     )
   }
 }
 
-function call(gateway: JobMasterGateway, { method, request }: JobMessage): Promise<unknown> {
-  return (gateway[method] as (request: unknown) => Promise<unknown>)(request)
+/** Accumulators and errors have no bound: together they might outgrow a message. */
+function goesWithOthers({ error, accumulators, metrics }: TaskExecutionReport): boolean {
+  return error === undefined && accumulators === undefined && metrics === undefined
+}
+
+function call(gateway: JobMasterGateway, message: JobMessage): Promise<unknown> {
+  if (message.method === 'updateTaskExecutionState') return gateway.updateTaskExecutionStates({ reports: [message.request] })
+  return (gateway[message.method] as (request: unknown) => Promise<unknown>)(message.request)
 }

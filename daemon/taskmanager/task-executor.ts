@@ -28,6 +28,7 @@ import {
 import type { DeploymentRecord, TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
+import { decodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { Mailbox } from '#rpc/mailbox.js'
@@ -210,15 +211,14 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   }
   submitTasks(deployment: TaskDeployment): Accepted {
     return this.#turn(() => {
-      const { jobGraph } = deployment
-      const { jobId } = jobGraph
+      const { jobId } = deployment
       const record = decodeDeployment(deployment.deployment)
       const tasks = deployment.tasks.filter(({ attemptId }) => !this.#attempts.get(attemptId))
       const events = tasks.map(({ slotIndex, allocationId }) => ({ kind: 'tasks-submitted', slotIndex, allocationId, jobId }) as const)
       this.#stepSlots(...events)
       for (const task of tasks) this.#attempts.add(createAttempt(jobId, task, record.deploymentNumber))
       this.options.logger.debug('tasks submitted', { jobId, tasks: tasks.length })
-      if (tasks.length > 0) void this.#deploy(jobGraph, record, tasks)
+      if (tasks.length > 0) void this.#deploy(decodeJobGraph(deployment.jobGraph), record, tasks)
       return ACCEPTED
     })
   }

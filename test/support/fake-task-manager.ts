@@ -109,10 +109,14 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     return [...this.attempts].filter(([, { state }]) => !ENDED.includes(state)).map(([id]) => id)
   }
   report(attemptId: string, state: ExecutionState, error?: Error): Promise<unknown> {
-    const attempt = this.attempts.get(attemptId)!
-    attempt.state = state
-    return this.jobMaster(attempt.jobId)
-      .updateTaskExecutionState({ attemptId, state, ...(error ? { error: serializeError(error) } : {}) })
+    return this.#report([attemptId], state, error)
+  }
+  /** Of one job. */
+  #report(attemptIds: readonly string[], state: ExecutionState, error?: Error): Promise<unknown> {
+    for (const attemptId of attemptIds) this.attempts.get(attemptId)!.state = state
+    const reports = attemptIds.map((attemptId) => ({ attemptId, state, ...(error ? { error: serializeError(error) } : {}) }))
+    return this.jobMaster(this.attempts.get(attemptIds[0]!)!.jobId)
+      .updateTaskExecutionStates({ reports })
       .catch(() => {})
   }
   jobMaster(jobId: string): JobMasterGateway {
@@ -140,13 +144,15 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   async submitTasks(deployment: TaskDeployment) {
     if (this.refuseTasks) throw this.refuseTasks
     if (this.loseTasks) return new Promise<never>(() => {})
-    const { jobGraph, tasks } = deployment
+    const { jobId, tasks } = deployment
     this.deployments.push(new SentDeployment(deployment))
+    const run: string[] = []
     for (const { attemptId, allocationId, attemptNumber: deploymentNumber } of tasks) {
       if (this.attempts.has(attemptId)) continue
-      this.attempts.set(attemptId, { jobId: jobGraph.jobId, allocationId, deploymentNumber, state: 'DEPLOYING' })
-      if (this.onSubmit(attemptId) === 'run') void this.report(attemptId, 'INITIALIZING').then(() => this.#run(attemptId))
+      this.attempts.set(attemptId, { jobId, allocationId, deploymentNumber, state: 'DEPLOYING' })
+      if (this.onSubmit(attemptId) === 'run') run.push(attemptId)
     }
+    if (run.length > 0) void this.#run(run)
     return { accepted: true } as const
   }
   async cancelTasks({ attemptIds }: { attemptIds: readonly string[] }) {
@@ -193,8 +199,10 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     return { accepted: true } as const
   }
 
-  async #run(attemptId: string): Promise<void> {
-    if (this.attempts.get(attemptId)?.state === 'INITIALIZING') await this.report(attemptId, 'RUNNING')
+  async #run(attemptIds: readonly string[]): Promise<void> {
+    await this.#report(attemptIds, 'INITIALIZING')
+    const initialized = attemptIds.filter((attemptId) => this.attempts.get(attemptId)?.state === 'INITIALIZING')
+    if (initialized.length > 0) await this.#report(initialized, 'RUNNING')
   }
   #reports(): AttemptReport[] {
     return [...this.attempts].map(([attemptId, { jobId, state, deploymentNumber }]) => {

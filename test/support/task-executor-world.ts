@@ -7,6 +7,7 @@ import { type TaskExecutorGateway, taskExecutorGateway } from '#protocol/gateway
 import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import { encodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobEdge, JobGraph } from '#protocol/graph/job-graph.js'
+import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { LoopbackNetwork, type LoopbackProcess } from '#rpc/loopback.js'
@@ -98,6 +99,8 @@ export class ScriptedLeader {
   readonly goodbyes: string[] = []
   /** 'method attempt detail', as far as acknowledged. */
   readonly told: string[] = []
+  /** How many states each call told. */
+  readonly reportsAtOnce: number[] = []
   /** Called before a report is taken; throws or waits instead of taking it. */
   beforeTaking: (line: string) => Promise<void> | void = () => {}
   connection: RpcConnection | undefined
@@ -142,7 +145,13 @@ export class ScriptedLeader {
     this.process.endpoints.register<JobMasterGateway>(
       jobMasterGateway,
       {
-        updateTaskExecutionState: ({ attemptId, state, error }) => take(`${attemptId} ${state}${error?.code ? ` ${error.code}` : ''}`),
+        updateTaskExecutionStates: async ({ reports }) => {
+          this.reportsAtOnce.push(reports.length)
+          await Promise.all(
+            reports.map(({ attemptId, state, error }) => take(`${attemptId} ${state}${error?.code ? ` ${error.code}` : ''}`)),
+          )
+          return { accepted: true }
+        },
         acknowledgeCheckpoint: ({ attemptId, checkpointId }) => take(`${attemptId} acknowledges ${checkpointId}`),
         declineCheckpoint: ({ attemptId, checkpointId }) => take(`${attemptId} declines ${checkpointId}`),
         sendReaderEvent: ({ attemptId, event }) => take(`${attemptId} ${event.kind}`),
@@ -267,5 +276,6 @@ export function deploymentOf(options: { attemptNumber?: number; elsewhere?: read
       allocationId,
       slotIndex,
     }))
-  return { jobGraph, deployment: encodeDeployment({ jobId: 'job', deploymentNumber: attemptNumber, epoch: epochOf(1), attempts }), tasks }
+  const deployment = encodeDeployment({ jobId: 'job', deploymentNumber: attemptNumber, epoch: epochOf(1), attempts })
+  return { jobId: 'job', jobGraph: encodeJobGraph(jobGraph), deployment, tasks }
 }

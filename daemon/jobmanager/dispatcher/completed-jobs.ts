@@ -1,6 +1,7 @@
 import type { JobDetails, JobOverview } from '#protocol/gateways/dispatcher-gateway.js'
 import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
+import { decodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { JobFact, JobStatus } from '#protocol/ha/facts.js'
 import type { CollectedResults } from '../jobmaster/collected-results.js'
@@ -92,5 +93,5 @@ export function bareDetails(fact: JobFact, jobGraph: JobGraph): Omit<JobDetails,
 }
 
 export async function loadJobGraph(blobs: BlobStore, fact: JobFact): Promise<JobGraph> {
-  return JSON.parse(Buffer.from(await blobs.get(fact.jobGraph)).toString()) as JobGraph
+  return decodeJobGraph(await blobs.get(fact.jobGraph))
 }

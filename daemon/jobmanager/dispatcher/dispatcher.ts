@@ -17,6 +17,7 @@ import type {
 } from '#protocol/gateways/dispatcher-gateway.js'
 import { jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
+import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
@@ -184,7 +185,7 @@ export class Dispatcher implements DispatcherGateway {
   async #submit(jobGraph: JobGraph): Promise<void> {
     const { reign, blobs, clock } = this.options
     const { jobId, jobName, artifact } = jobGraph
-    const bytes = Buffer.from(JSON.stringify(jobGraph))
+    const bytes = encodeJobGraph(jobGraph)
     const name = `graph/${createHash('sha256').update(bytes).digest('hex')}`
     if (this.#isKnown(jobId, name)) return
     if (artifact !== undefined && !(await blobs.info(artifact))) throw new FlottError('BLOB_NOT_FOUND', `${artifact} was not uploaded`)

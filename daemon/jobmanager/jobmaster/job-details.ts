@@ -57,7 +57,7 @@ function subtaskDetails({ subtaskIndex, execution, timestamps, metrics }: Execut
     attemptNumber,
     attemptId,
     state,
-    timestamps,
+    timestamps: { ...timestamps },
     ...(slot ? { endpoint: `${slot.host}:${slot.dataPort}`, taskManagerId: slot.taskManagerId } : {}),
     ...(metrics ? { metrics } : {}),
   }

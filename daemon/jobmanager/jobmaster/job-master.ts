@@ -15,7 +15,7 @@ import type {
   TaskExecutionReport,
 } from '#protocol/gateways/job-master-gateway.js'
 import type { AttemptReport, SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
-import type { TaskExecutorGateway, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
+import type { TaskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
 import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
@@ -24,7 +24,7 @@ import type { JobFact, JobStatus, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { Endpoint } from '#rpc/rpc.js'
-import type { GrantedSlot, SlotOwner, SlotProvider, TaskManagerInfo } from '../resourcemanager/slot-provider.js'
+import type { GrantedSlot, JobHeartbeat, SlotOwner, SlotProvider, TaskManagerInfo } from '../resourcemanager/slot-provider.js'
 import { mergeAccumulators, mergeAllAccumulators } from './accumulators.js'
 import { CollectedResults } from './collected-results.js'
 import type { CoordinatorFactory } from './coordinator-factory.js'
@@ -48,8 +48,10 @@ import { Deployer } from './scheduler/deployer.js'
 import { isEnding, isGloballyTerminal } from './scheduler/job-status.js'
 import { restartStateOf } from './scheduler/restart-strategy.js'
 import { Scheduler, type SchedulerPort } from './scheduler/scheduler.js'
+import { TaskSubmission } from './scheduler/task-submission.js'
 import { JobSlots } from './slotpool/job-slots.js'
 import { Takeover } from './takeover.js'
+import { TaskCensus } from './task-census.js'
 
 const ROOM_CHECK_MS = 100
 
@@ -81,11 +83,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   readonly #graph: ExecutionGraph
   readonly #scheduler: Scheduler
   readonly #deployer: Deployer
+  readonly #submission: TaskSubmission
   readonly #slots: JobSlots
   readonly #checkpoints: CheckpointCoordinatorApi
   readonly #sources: SourceCoordinatorsApi
   readonly #takeover: Takeover
   readonly #drain: JobDrain
+  readonly #census: TaskCensus
   readonly #history: JobHistory
   readonly #ending = new AbortController()
   #disconnect: (() => void) | undefined
@@ -116,11 +120,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.#slots = new JobSlots(this, options.slots, settings.slotRequestTimeoutMs, (cause) => this.#scheduler.slotsMissing(cause))
     const { pool } = this.#slots
     const slotOf = (vertex: ExecutionVertex) => pool.slotOf(vertex.sharedSlot.key)
-    this.#deployer = new Deployer({ context: this, graph: this.#graph, scheduler: this.#scheduler, checkpoints, sources, slotOf })
+    const [graph, scheduler] = [this.#graph, this.#scheduler]
+    this.#submission = new TaskSubmission({ context: this, scheduler, checkpoints })
+    this.#deployer = new Deployer({ context: this, graph, scheduler, checkpoints, sources, submission: this.#submission, slotOf })
     this.#takeover = new Takeover({
       context: this,
-      graph: this.#graph,
-      scheduler: this.#scheduler,
+      graph,
+      scheduler,
       deployer: this.#deployer,
       checkpoints,
       pool,
@@ -128,12 +134,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     })
     this.#drain = new JobDrain({
       context: this,
-      graph: this.#graph,
-      scheduler: this.#scheduler,
+      graph,
+      scheduler,
       slots: this.#slots,
       checkpoints,
       takesCheckpoints: settings.checkpoints.intervalMs > 0,
     })
+    this.#census = new TaskCensus({ context: this, graph, scheduler })
     this.#history = new JobHistory(this, () => {
       const { entries: exceptions, truncated: exceptionsTruncated } = this.#scheduler.exceptions
       return { exceptions, exceptionsTruncated, checkpoints: checkpoints.statistics(), timestamps: { ...this.#scheduler.timestamps } }
@@ -221,8 +228,10 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
 
   // ---- JobMasterGateway.
 
-  updateTaskExecutionState(report: TaskExecutionReport): Promise<{ accepted: true }> {
-    return this.#turn(() => this.#scheduler.taskReported(report))
+  updateTaskExecutionStates({ reports }: { reports: readonly TaskExecutionReport[] }): Promise<{ accepted: true }> {
+    return this.#turn(() => {
+      for (const report of reports) this.#scheduler.taskReported(report)
+    })
   }
   acknowledgeCheckpoint(ack: CheckpointAcknowledgement): Promise<{ accepted: true }> {
     return this.#turn(() => this.#checkpoints.acknowledge(ack))
@@ -236,14 +245,14 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   sendReaderEvent(request: { attemptId: string; operatorId: string; reader: number; event: ReaderEvent }): Promise<{ accepted: true }> {
     const { attemptId, operatorId, reader, event } = request
     const handle = () => {
-      if (this.#isCurrent(attemptId)) this.#sources.handleReaderEvent(attemptId, operatorId, reader, event)
+      if (this.#graph.isCurrent(attemptId)) this.#sources.handleReaderEvent(attemptId, operatorId, reader, event)
     }
     return this.#turn(() => this.#takeover.holds(handle) || handle())
   }
   async sendCollected(request: Parameters<JobMasterGateway['sendCollected']>[0]): Promise<{ accepted: true }> {
     while (!this.collected.hasRoom(request.operatorId)) await sleep(this.clock, ROOM_CHECK_MS, this.signal)
     return this.#turn(() => {
-      if (this.#isCurrent(request.attemptId)) this.collected.add(request)
+      if (this.#graph.isCurrent(request.attemptId)) this.collected.add(request)
     })
   }
 
@@ -269,7 +278,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     const { taskManagerId } = info
     this.run(() => {
       this.#takeover.registered(info, attempts, slots)
-      this.#cancelUnrecorded(taskManagerId, attempts)
+      this.#census.cancelUnrecorded(taskManagerId, attempts)
     })
     return new Set(this.#slots.pool.slotsOn(taskManagerId).map((slot) => slot.allocationId))
   }
@@ -288,30 +297,8 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   drainProgress(taskManagerId: string): DrainProgressOfJob | undefined {
     return this.#drain.progress(taskManagerId)
   }
-  heartbeatReceived(heartbeat: {
-    taskManagerId: string
-    sentMs: number
-    attempts: readonly AttemptReport[]
-    metrics: Readonly<Record<string, TaskMetrics>>
-  }): void {
-    this.run(() => {
-      const reported = new Set(heartbeat.attempts.map((attempt) => attempt.attemptId))
-      for (const vertex of this.#graph.placedOn(heartbeat.taskManagerId)) {
-        const { attempt } = vertex.execution
-        const metrics = heartbeat.metrics[attempt]
-        if (metrics) {
-          vertex.metrics = metrics
-          vertex.accumulators = metrics.accumulators
-        }
-        // It took the task before it was asked, and does not know it any more.
-        if (!reported.has(attempt) && vertex.submittedMs !== undefined && vertex.submittedMs < heartbeat.sentMs)
-          this.#scheduler.tasksLost(
-            [attempt],
-            new FlottError('TASK_LOST', `TaskManager ${heartbeat.taskManagerId} does not know ${vertex.taskName}`),
-          )
-      }
-      this.#cancelUnrecorded(heartbeat.taskManagerId, heartbeat.attempts)
-    })
+  heartbeatReceived(heartbeat: JobHeartbeat): void {
+    this.run(() => this.#census.heartbeatReceived(heartbeat))
   }
   #tasksLost(on: (slot: AllocatedSlot) => boolean, cause: Error): void {
     const lost = this.#graph.vertices.filter(({ execution }) => execution.slot && on(execution.slot))
@@ -320,17 +307,6 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       cause,
     )
   }
-  /** Attempts that no deployment names any more, or that count as lost: nobody waits for what they do. */
-  #cancelUnrecorded(taskManagerId: string, attempts: readonly AttemptReport[]): void {
-    const runs = ({ state }: AttemptReport) => state === 'DEPLOYING' || state === 'INITIALIZING' || state === 'RUNNING'
-    const attemptIds = attempts.filter((attempt) => runs(attempt) && !this.#isCurrent(attempt.attemptId)).map(({ attemptId }) => attemptId)
-    if (attemptIds.length === 0) return
-    this.logger.warn('tasks that are not ours any more are cancelled', { taskManagerId, attemptIds })
-    this.taskManager(taskManagerId)
-      ?.cancelTasks({ jobId: this.jobGraph.jobId, attemptIds })
-      .catch((error: unknown) => this.logger.debug('not cancelled; the next heartbeat tells', { taskManagerId, error }))
-  }
-
   // ---- What the scheduler sets in motion.
 
   #port(): SchedulerPort {
@@ -345,7 +321,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       holdsSlots: (slots) => this.#slots.pool.holdsAll(slots),
       recordDeployment: (region, run) => this.#deployer.record(region, run),
       submitTasks: (tasks) => this.#deployer.submit(tasks),
-      cancelTasks: (tasks) => this.#deployer.cancel(tasks),
+      cancelTasks: (tasks) => this.#submission.cancel(tasks),
       allRunning: () => {
         this.#checkpoints.startTriggering()
         this.#drain.look()
@@ -415,10 +391,6 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       status: this.#shownStatus,
       waitingFor: isEnding(status) ? undefined : waitingFor,
     }
-  }
-  #isCurrent(attemptId: string): boolean {
-    const vertex = this.#graph.byAttempt(attemptId)
-    return vertex !== undefined && !vertex.ended
   }
   async #turn(turn: () => void): Promise<{ accepted: true }> {
     if (this.#closed) throw new FlottError('NOT_LEADER', 'the JobMaster was stopped')

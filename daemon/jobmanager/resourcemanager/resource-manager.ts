@@ -342,11 +342,11 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     const taskManager = this.#taskManagers.get(taskManagerId)
     if (!taskManager) return // Its loss is on the way.
     taskManager.gateway.requestSlot({ slotIndex, allocationId, jobId }).then(
-      () => this.#mailbox.run(() => this.#take({ kind: 'allocation-confirmed', allocationId })),
+      () => this.#mailbox.run(() => this.#take({ kind: 'allocation-confirmed', allocationId, taskManagerId })),
       (error: unknown) =>
         this.#mailbox.run(() => {
           this.options.logger.warn('slot refused', { taskManagerId, slotIndex, allocationId, error })
-          this.#take({ kind: 'allocation-refused', allocationId })
+          this.#take({ kind: 'allocation-refused', allocationId, taskManagerId })
         }),
     )
   }

@@ -67,8 +67,8 @@ export type SlotEvent =
       readonly requests: readonly Omit<RequestedSlot, 'slot'>[]
     }
   | { readonly kind: 'requests-withdrawn'; readonly jobId: string }
-  | { readonly kind: 'allocation-confirmed'; readonly allocationId: string }
-  | { readonly kind: 'allocation-refused'; readonly allocationId: string }
+  /** What the TaskManager answers. */
+  | { readonly kind: 'allocation-confirmed' | 'allocation-refused'; readonly allocationId: string; readonly taskManagerId: string }
   | { readonly kind: 'slots-released'; readonly allocationIds: readonly string[]; readonly cause: string }
 
 export type SlotEffect =
@@ -103,10 +103,10 @@ export function stepSlots(state: SlotManagerState, event: SlotEvent): SlotStep {
       draft.withdraw(event.jobId)
       break
     case 'allocation-confirmed':
-      draft.confirm(event.allocationId)
+      draft.confirm(event)
       break
     case 'allocation-refused':
-      draft.refuse(event.allocationId)
+      draft.refuse(event)
       break
     case 'slots-released':
       for (const allocationId of event.allocationIds) draft.release(allocationId, event.cause)
@@ -116,7 +116,16 @@ export function stepSlots(state: SlotManagerState, event: SlotEvent): SlotStep {
   return draft.result()
 }
 
-/** The state while one step changes it. */
+type Answer = SlotEvent & { readonly kind: 'allocation-confirmed' | 'allocation-refused' }
+
+/** A request, and where it stands. */
+interface Asked {
+  readonly batch: number
+  readonly at: number
+  readonly request: RequestedSlot
+}
+
+/** The state while one step changes it. Thousands of slots are confirmed one by one: a step looks at each thing once at most. */
 class Draft {
   taskManagers: readonly RegisteredTaskManager[]
   batches: Batch[]
@@ -153,7 +162,7 @@ class Draft {
     this.taskManagers = this.taskManagers.with(at, { ...taskManager, blocked: true })
     // What it was asked for and has not answered yet it refuses by itself.
     for (const { state, allocationId } of taskManager.slots) {
-      if (state !== 'ALLOCATED' || allocationId === undefined || !this.#request(allocationId, withoutSlot)) continue
+      if (state !== 'ALLOCATED' || allocationId === undefined || !this.#askAnew(allocationId)) continue
       this.release(allocationId, 'the TaskManager is being drained')
     }
   }
@@ -188,29 +197,38 @@ class Draft {
       if (slot) this.release(allocationId, 'the request was withdrawn')
   }
 
-  confirm(allocationId: string): void {
-    const found = this.#find(allocationId)
-    if (found?.slot.state !== 'REQUESTED') return
-    this.#set(found.taskManagerId, { ...found.slot, state: 'ALLOCATED' })
-    this.#request(allocationId, (request) => ({ ...request, slot: { ...request.slot!, confirmed: true } }))
-    for (const batch of this.batches.filter((b) => b.requests.every((r) => r.slot?.confirmed))) {
-      this.batches = this.batches.filter((b) => b !== batch)
-      const slots = batch.requests.map(({ allocationId, slot }) => ({
-        allocationId,
-        taskManagerId: slot!.taskManagerId,
-        slotIndex: slot!.slotIndex,
-      }))
-      this.#effects.push({ kind: 'grant', jobId: batch.jobId, slots })
-    }
+  confirm(answer: Answer): void {
+    const asked = this.#unanswered(answer)
+    if (!asked) return
+    const { batch, request, slot } = asked
+    this.#set(answer.taskManagerId, { ...slot, state: 'ALLOCATED' })
+    this.#ask(asked, { ...request, slot: { ...request.slot!, confirmed: true } })
+    const { jobId, requests } = this.batches[batch]!
+    if (!requests.every((r) => r.slot?.confirmed)) return
+    this.batches.splice(batch, 1)
+    const slots = requests.map(({ allocationId, slot }) => ({
+      allocationId,
+      taskManagerId: slot!.taskManagerId,
+      slotIndex: slot!.slotIndex,
+    }))
+    this.#effects.push({ kind: 'grant', jobId, slots })
   }
 
   /** Whether the slot is free only a report can say; the request looks for another one. */
-  refuse(allocationId: string): void {
-    const found = this.#find(allocationId)
-    if (found?.slot.state !== 'REQUESTED') return
-    this.#set(found.taskManagerId, { ...found.slot, state: 'RELEASING' })
-    this.#free(found.taskManagerId, allocationId, 'the allocation failed')
-    this.#request(allocationId, withoutSlot)
+  refuse(answer: Answer): void {
+    const asked = this.#unanswered(answer)
+    if (!asked) return
+    this.#set(answer.taskManagerId, { ...asked.slot, state: 'RELEASING' })
+    this.#free(answer.taskManagerId, answer.allocationId, 'the allocation failed')
+    this.#ask(asked, withoutSlot(asked.request))
+  }
+  /** What the answer is to; undefined when it is late: the request was granted, or looks for a slot elsewhere by now. */
+  #unanswered({ allocationId, taskManagerId }: Answer): (Asked & { readonly slot: Slot }) | undefined {
+    const asked = this.#asked(allocationId)
+    const at = asked?.request.slot
+    if (!asked || !at || at.confirmed || at.taskManagerId !== taskManagerId) return undefined
+    const { jobId } = this.batches[asked.batch]!
+    return { ...asked, slot: { slotIndex: at.slotIndex, state: 'REQUESTED', jobId, allocationId } }
   }
 
   release(allocationId: string, cause: string): void {
@@ -221,21 +239,26 @@ class Draft {
   }
 
   match(): void {
-    for (const batch of this.batches) {
-      const missing = batch.requests.filter((request) => !request.slot)
-      if (missing.length === 0) continue
-      const chosen = chooseSlots(missing, this.#freeSlots())
-      if (!chosen) continue
-      const requests = batch.requests.map((request): RequestedSlot => {
+    let free: readonly FreeSlot[] | undefined
+    this.batches.forEach(({ jobId, requests }, at) => {
+      const missing = requests.filter((request) => !request.slot)
+      if (missing.length === 0) return
+      free ??= this.#freeSlots()
+      const chosen = chooseSlots(missing, free)
+      if (!chosen) return
+      const taken = new Set(chosen)
+      free = free.filter((slot) => !taken.has(slot))
+      const slots = chosen.values()
+      const matched = requests.map((request): RequestedSlot => {
         if (request.slot) return request
-        const { taskManagerId, slotIndex } = chosen[missing.indexOf(request)]!
+        const { taskManagerId, slotIndex } = slots.next().value!
         const { allocationId } = request
-        this.#set(taskManagerId, { slotIndex, state: 'REQUESTED', jobId: batch.jobId, allocationId })
-        this.#effects.push({ kind: 'request-slot', jobId: batch.jobId, allocationId, taskManagerId, slotIndex })
+        this.#set(taskManagerId, { slotIndex, state: 'REQUESTED', jobId, allocationId })
+        this.#effects.push({ kind: 'request-slot', jobId, allocationId, taskManagerId, slotIndex })
         return { ...request, slot: { taskManagerId, slotIndex, confirmed: false } }
       })
-      this.batches[this.batches.indexOf(batch)] = { ...batch, requests }
-    }
+      this.batches[at] = { jobId, requests: matched }
+    })
   }
 
   #freeSlots(): readonly FreeSlot[] {
@@ -247,16 +270,26 @@ class Draft {
   #gone(slot: Slot, cause: string): void {
     const { allocationId, jobId } = slot
     if (allocationId === undefined || jobId === undefined || slot.state === 'FREE' || slot.state === 'RELEASING') return
-    if (this.#request(allocationId, withoutSlot)) return
+    if (this.#askAnew(allocationId)) return
     this.#effects.push({ kind: 'slot-lost', jobId, allocationId, cause })
   }
-  /** True when the allocation belongs to a batch not yet granted. */
-  #request(allocationId: string, change: (request: RequestedSlot) => RequestedSlot): boolean {
-    const at = this.batches.findIndex((batch) => batch.requests.some((request) => request.allocationId === allocationId))
-    if (at < 0) return false
-    const batch = this.batches[at]!
-    this.batches[at] = { ...batch, requests: batch.requests.map((r) => (r.allocationId === allocationId ? change(r) : r)) }
-    return true
+  /** True when the allocation belongs to a batch not yet granted: its request looks for another slot. */
+  #askAnew(allocationId: string): boolean {
+    const asked = this.#asked(allocationId)
+    if (asked) this.#ask(asked, withoutSlot(asked.request))
+    return asked !== undefined
+  }
+  /** In the batches not yet granted. */
+  #asked(allocationId: string): Asked | undefined {
+    for (const [batch, { requests }] of this.batches.entries()) {
+      const at = requests.findIndex((request) => request.allocationId === allocationId)
+      if (at >= 0) return { batch, at, request: requests[at]! }
+    }
+    return undefined
+  }
+  #ask({ batch, at }: Asked, request: RequestedSlot): void {
+    const { jobId, requests } = this.batches[batch]!
+    this.batches[batch] = { jobId, requests: requests.with(at, request) }
   }
   #free(taskManagerId: string, allocationId: string, cause: string): void {
     this.#effects.push({ kind: 'free-slot', taskManagerId, allocationId, cause })

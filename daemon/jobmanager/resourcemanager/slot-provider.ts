@@ -50,12 +50,14 @@ export interface SlotOwner {
   taskManagerDraining(taskManagerId: string): void
   /** How far that is; undefined where the job has no slot there. */
   drainProgress(taskManagerId: string): { readonly moving: true } | { readonly moving: false; readonly missing: string } | undefined
-  /** The job's part of a heartbeat's answer. */
-  heartbeatReceived(heartbeat: {
-    readonly taskManagerId: string
-    /** When the heartbeat was asked for (Clock.monotonicMs). */
-    readonly sentMs: number
-    readonly attempts: readonly AttemptReport[]
-    readonly metrics: Readonly<Record<string, TaskMetrics>>
-  }): void
+  heartbeatReceived(heartbeat: JobHeartbeat): void
+}
+
+/** A job's part of a heartbeat's answer. */
+export interface JobHeartbeat {
+  readonly taskManagerId: string
+  /** When the heartbeat was asked for (Clock.monotonicMs). */
+  readonly sentMs: number
+  readonly attempts: readonly AttemptReport[]
+  readonly metrics: Readonly<Record<string, TaskMetrics>>
 }

@@ -16,8 +16,11 @@ export type ExecutionState =
 
 /** Served by the JobMaster of one job (Call.target = job id); called by TaskManagers. Reports about older attempts are late, not wrong. */
 export interface JobMasterGateway {
-  /** An attempt reports in order: each report awaits the acknowledgement of the last. Repeated until acknowledged. */
-  updateTaskExecutionState(request: TaskExecutionReport): Promise<{ accepted: true }>
+  /**
+   * Attempts of one TaskManager, each of them once: what many say at the same time costs one call. An attempt reports in order: each report
+   * awaits the acknowledgement of the last. Repeated until acknowledged.
+   */
+  updateTaskExecutionStates(request: { reports: readonly TaskExecutionReport[] }): Promise<{ accepted: true }>
   /** All chunks of the snapshot are durable on the in-sync set before this is called. */
   acknowledgeCheckpoint(request: CheckpointAcknowledgement): Promise<{ accepted: true }>
   /**
@@ -78,7 +81,7 @@ export interface CheckpointMetrics {
 }
 
 export const jobMasterGateway = defineGateway<JobMasterGateway>('JobMaster', {
-  updateTaskExecutionState: { timeoutMs: 10_000, idempotent: true },
+  updateTaskExecutionStates: { timeoutMs: 10_000, idempotent: true },
   acknowledgeCheckpoint: { timeoutMs: 10_000, idempotent: true },
   awaitFinalCheckpoint: { timeoutMs: 10_000, idempotent: true },
   declineCheckpoint: { timeoutMs: 10_000, idempotent: true },

@@ -1,6 +1,5 @@
 import type { Epoch } from '#core/epoch.js'
 import type { SubtaskState } from '../checkpoint/manifest.js'
-import type { JobGraph } from './job-graph.js'
 
 /** Where an attempt runs, or ran. */
 export interface AttemptLocation {
@@ -32,9 +31,11 @@ export interface DeploymentRecord {
   readonly restoredCheckpoint?: { readonly id: number; readonly manifest: string }
 }
 
-/** What a TaskManager receives: the whole picture once, and the attempts that are its own. */
+/** What a TaskManager receives: the whole picture once, in bytes that are made once for all of them, and the attempts that are its own. */
 export interface TaskDeployment {
-  readonly jobGraph: JobGraph
+  readonly jobId: string
+  /** By encodeJobGraph. */
+  readonly jobGraph: Uint8Array
   /** A DeploymentRecord, by encodeDeployment: the bytes of its blob. */
   readonly deployment: Uint8Array
   readonly tasks: readonly TaskDeploymentDescriptor[]

@@ -14,6 +14,7 @@ import { resourceManagerGateway, type TaskManagerRegistration } from '#protocol/
 import { type TaskExecutorGateway, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { AttemptLocation } from '#protocol/graph/deployment.js'
 import { encodeDeployment } from '#protocol/graph/deployment-format.js'
+import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import { BlobServer } from '#rpc/blob-server.js'
@@ -88,7 +89,8 @@ test('two TaskManager processes run a job whose records cross between them', asy
       await gateway.requestSlot({ slotIndex: 0, allocationId: registration.taskManagerId, jobId })
     for (const { registration, gateway } of hosts) {
       const tasks = attempts.filter((a) => a.taskManagerId === registration.taskManagerId)
-      await gateway.submitTasks({ jobGraph, deployment: encodeDeployment({ jobId, deploymentNumber: 1, epoch, attempts }), tasks })
+      const deployment = encodeDeployment({ jobId, deploymentNumber: 1, epoch, attempts })
+      await gateway.submitTasks({ jobId, jobGraph: encodeJobGraph(jobGraph), deployment, tasks })
     }
   }
   rpc.endpoints.register(resourceManagerGateway, {
@@ -105,9 +107,9 @@ test('two TaskManager processes run a job whose records cross between them', asy
   rpc.endpoints.register(
     jobMasterGateway,
     {
-      updateTaskExecutionState: async (report) => {
-        if (['FINISHED', 'FAILED', 'CANCELED'].includes(report.state)) terminal.push(report)
-        if (terminal.length === attempts.length || report.state === 'FAILED') ended(terminal)
+      updateTaskExecutionStates: async ({ reports }) => {
+        terminal.push(...reports.filter(({ state }) => ['FINISHED', 'FAILED', 'CANCELED'].includes(state)))
+        if (terminal.length === attempts.length || terminal.some(({ state }) => state === 'FAILED')) ended(terminal)
         return accepted
       },
       sendReaderEvent: async ({ attemptId, operatorId, reader, event }) => {

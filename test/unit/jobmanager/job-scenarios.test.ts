@@ -79,6 +79,45 @@ test('no TaskManager hears of a deployment before its record is named in the fac
   t.is(plane.facts.jobs.get(jobId)!.value.attemptNumber, 0)
 })
 
+test('regions that are due together share a record, and each TaskManager hears of it once', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const taskManagers = [await plane.taskManager('tm1', 10), await plane.taskManager('tm2', 10)]
+  const vertices = [vertex('source', 20, { kind: 'source' }), vertex('sink', 20)]
+  await plane.dispatcher.submitJob({ jobGraph: graph(vertices, [edge('source', 'sink', 'forward')]) })
+  plane.facts.beforeWrite = () => new Promise<void>((resolve) => void plane.clock.setTimer(5, resolve))
+  await plane.until(jobId, 'RUNNING')
+  await plane.clock.advance(1_000)
+  for (const tm of taskManagers) t.is(tm.running().length, 20)
+  const records = plane.facts.history.flatMap(({ deployment }) => deployment ?? [])
+  t.true(new Set(records).size <= 2, `${new Set(records).size} records of 20 regions`)
+  for (const tm of taskManagers) t.true(tm.deployments.length <= 2, `${tm.id} heard ${tm.deployments.length} times`)
+})
+
+test('a region that fails while its record is being made does not keep the others from running', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead(RESTARTING)
+  const [tm1, tm2] = [await plane.taskManager('tm1', 1), await plane.taskManager('tm2', 1)]
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  plane.blobs.beforePut = (name) => (name.startsWith('deployment/') ? held : undefined)
+  await plane.dispatcher.submitJob({ jobGraph: parallel() })
+  await plane.clock.advance(100)
+  tm2.crash()
+  await plane.clock.advance(100)
+  plane.blobs.beforePut = () => {}
+  release()
+  await plane.clock.advance(1_000)
+  t.is(tm1.running().length, 2)
+  t.is(plane.blobs.names('deployment/').length, 1)
+  const tm3 = await plane.taskManager('tm3', 1)
+  await plane.clock.advance(5_000)
+  t.is(tm3.running().length, 2)
+  t.is((await plane.dispatcher.describeJob({ jobId })).restarts, 1)
+})
+
 test('a job waits for slots, says what for, and fails when they do not come', async (t) => {
   const plane = new ControlPlane()
   await plane.lead({ 'slot.request.timeout': '10 s' })

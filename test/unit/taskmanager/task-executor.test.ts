@@ -79,6 +79,19 @@ test('submitting again changes nothing', async (t) => {
   t.deepEqual(world.worker(0).kinds(), ['deploy'])
 })
 
+test('what attempts say at the same time is one call; what has no bound goes alone', async (t) => {
+  const { world, leader } = await deployed()
+  for (const attemptId of ['s_0_1', 't_0_1']) world.worker(0).say({ kind: 'task-state', attemptId, state: 'RUNNING' })
+  for (const attemptId of ['s_1_1', 't_1_1']) world.worker(1).say({ kind: 'task-state', attemptId, state: 'RUNNING' })
+  await world.clock.advance(20)
+  t.deepEqual(leader.reportsAtOnce, [4])
+  const accumulators = { lines: { kind: 'sum', value: 1 } } as const
+  for (const attemptId of ['s_0_1', 't_0_1']) world.worker(0).say({ kind: 'task-state', attemptId, state: 'FINISHED', accumulators })
+  await world.clock.advance(20)
+  t.deepEqual(leader.reportsAtOnce, [4, 1, 1])
+  t.is(leader.told.length, 6)
+})
+
 test('reports go in order, each after the acknowledgement of the last', async (t) => {
   const { world, leader } = await deployed()
   const open: (() => void)[] = []
@@ -140,7 +153,7 @@ test('a leader dies: tasks stay, the next leader hears of them and of every repo
     ],
   )
   t.is(reported[3]!.error?.message, 'x')
-  t.deepEqual(next.told, ['s_0_1 FINISHED', 't_1_1 FAILED USER_FUNCTION_FAILED'])
+  t.deepEqual(next.told.toSorted(), ['s_0_1 FINISHED', 't_1_1 FAILED USER_FUNCTION_FAILED'])
   t.deepEqual(first.kinds(), ['deploy'])
   t.false(first.ended)
   await t.throwsAsync(world.call(world.network.at('tm:1')!.dial('jm:1')), { code: 'CONNECTION_REFUSED' })

@@ -75,7 +75,7 @@ export class ExecutionVertex {
     if (execution.state === before) return effects
     this.tally.count(before, -1)
     this.tally.count(execution.state, 1)
-    this.timestamps = { ...this.timestamps, [execution.state]: this.now() }
+    this.timestamps[execution.state] = this.now()
     return effects
   }
   /** A new try, numbered above all that were deployed. */
@@ -140,6 +140,10 @@ export class ExecutionGraph {
   /** The subtask whose current attempt that is; undefined for older ones. */
   byAttempt(attemptId: string): ExecutionVertex | undefined {
     return this.#tally.attempts.get(attemptId)
+  }
+  /** Whether it is the newest attempt of a subtask and has not ended. */
+  isCurrent(attemptId: string): boolean {
+    return this.byAttempt(attemptId)?.ended === false
   }
   /** The subtask that runs an operator's instance. */
   byOperator(operatorId: string, subtaskIndex: number): ExecutionVertex | undefined {

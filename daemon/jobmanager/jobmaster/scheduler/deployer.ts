@@ -1,20 +1,21 @@
 /**
- * Carries deployments out. The order is what makes a takeover possible: the record of who runs where is a blob on the in-sync set, and
- * named in the job's fact together with the attempt number, before any TaskManager hears of it. One deployment at a time, so that each
- * record holds what the one before it left untouched.
+ * Records deployments. The order is what makes a takeover possible: the record of who runs where is a blob on the in-sync set, and
+ * named in the job's fact together with the attempt number, before any TaskManager hears of it. One record at a time, so that each
+ * holds what the one before it left untouched.
  */
 import { createHash } from 'node:crypto'
 import { sleep } from '#core/clock.js'
-import { FlottError, isFlottError, isStorageTrouble, serializeError } from '#core/errors.js'
+import { FlottError, isStorageTrouble } from '#core/errors.js'
 import { attemptIdOf } from '#core/ids.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
-import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
+import type { AttemptLocation, DeploymentRecord } from '#protocol/graph/deployment.js'
 import { encodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobFact } from '#protocol/ha/facts.js'
 import type { AllocatedSlot } from '../executiongraph/execution.js'
 import type { ExecutionGraph, ExecutionVertex } from '../executiongraph/execution-graph.js'
 import type { CheckpointCoordinatorApi, CompletedCheckpoint, JobMasterContext, SourceCoordinatorsApi } from '../job-master-context.js'
-import type { RecordedAttempt, Scheduler } from './scheduler.js'
+import type { RecordedAttempt, RegionRun, Scheduler } from './scheduler.js'
+import type { SentDeployment, TaskSubmission } from './task-submission.js'
 
 const RETRY_MS = 500
 
@@ -24,6 +25,7 @@ export interface DeployerOptions {
   readonly scheduler: Scheduler
   readonly checkpoints: CheckpointCoordinatorApi
   readonly sources: SourceCoordinatorsApi
+  readonly submission: TaskSubmission
   /** The slot that the job holds for a subtask. */
   slotOf(vertex: ExecutionVertex): AllocatedSlot | undefined
 }
@@ -31,9 +33,8 @@ export interface DeployerOptions {
 export class Deployer {
   #last: Promise<void> = Promise.resolve()
   #takenOver: () => void = () => {}
-  /** The newest record, as TaskManagers receive it. */
-  #deployment: Uint8Array | undefined
-  #restored: CompletedCheckpoint | undefined
+  readonly #due: RegionRun[] = []
+  #newest: SentDeployment | undefined
   /** The enumerators have to begin anew, from the checkpoint that the next deployment restores. */
   #sourcesStale = true
   readonly #failedReaders = new Set<ExecutionVertex>()
@@ -53,8 +54,7 @@ export class Deployer {
   }
   /** The tasks of this record go on: enumerators begin from the newest checkpoint, and from what the readers that go on have. */
   async takeOver(record: DeploymentRecord, newest: CompletedCheckpoint | undefined, goOn: readonly AttemptReport[]): Promise<void> {
-    this.#deployment = encodeDeployment(record)
-    this.#restored = newest
+    this.#newest = { deployment: encodeDeployment(record), restored: newest }
     try {
       if (goOn.length > 0) await this.#startSources(newest, goOn)
     } finally {
@@ -72,47 +72,60 @@ export class Deployer {
     }
   }
 
+  /** Regions that become due while a record is being made share the next one. */
   record(region: number, run: number): void {
+    this.#due.push({ region, run })
+    if (this.#due.length === 1) this.#last = this.#last.then(() => this.#recordDue())
+  }
+  async #recordDue(): Promise<void> {
     const { context, scheduler } = this.options
-    this.#last = this.#last.then(() =>
-      this.#recordNow(region, run).catch((error: unknown) => {
-        const cause = error instanceof Error ? error : new Error(String(error))
-        if (!context.signal.aborted) context.run(() => scheduler.deploymentFailed(region, run, cause))
-      }),
-    )
+    const due = this.#due.splice(0)
+    try {
+      await this.#recordNow(due)
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error))
+      if (!context.signal.aborted) context.run(() => scheduler.deploymentFailed(due, cause))
+    }
   }
 
-  async #recordNow(region: number, run: number): Promise<void> {
+  /** As soon as one of them is not wanted any more, it begins anew for the others. */
+  async #recordNow(due: readonly RegionRun[]): Promise<void> {
     const { context, graph, scheduler, checkpoints, sources } = this.options
-    const wanted = () => !context.signal.aborted && scheduler.wants(region, run)
-    if (!wanted()) return
-    context.logger.debug('deployment begins', { region, run })
+    const wanted = () => !context.signal.aborted && due.every((run) => scheduler.wants(run))
+    if (!wanted()) return this.#recordAgain(due)
+    context.logger.debug('deployment begins', { regions: due.length })
     const loaded = await this.#patiently('reading the checkpoint to restore', wanted, () => checkpoints.loadRestorePoint())
-    if (!loaded || !wanted()) return
+    if (!loaded || !wanted()) return this.#recordAgain(due)
     const restored = loaded.value
     if (this.#sourcesStale) {
       await this.#startSources(restored, [])
-      if (!wanted()) return
+      if (!wanted()) return this.#recordAgain(due)
     }
-    for (const vertex of graph.regions[region]!)
+    const vertices = due.flatMap(({ region }) => graph.regions[region]!)
+    for (const vertex of vertices)
       if (this.#failedReaders.delete(vertex)) for (const { id } of sourcesOf(vertex)) sources.readerFailed(id, vertex.subtaskIndex)
-    const attempts = this.#place(graph.regions[region]!)
+    const attempts = this.#place(vertices)
     const record = this.#makeRecord(attempts, restored)
     const bytes = encodeDeployment(record)
     const name = `deployment/${record.jobId}/${record.deploymentNumber}-${createHash('sha256').update(bytes).digest('hex')}`
-    if (!(await this.#patiently('storing the deployment', wanted, () => context.blobs.put(name, bytes)))) return
+    const stored = await this.#patiently('storing the deployment', wanted, () => context.blobs.put(name, bytes))
+    if (!stored) return this.#recordAgain(due)
     const before = context.fact.deployment
     await context.updateFact((fact) => (wanted() ? this.#deployed(fact, name, record) : fact))
     const unnamed = context.fact.deployment === name ? before : name
     if (unnamed !== undefined)
       context.blobs.delete([unnamed]).catch((error: unknown) => context.logger.warn('a deployment record was not deleted', { error }))
-    if (unnamed === name) return
-    context.logger.debug('deployment recorded', { region, run })
+    if (unnamed === name) return this.#recordAgain(due)
+    context.logger.debug('deployment recorded', { regions: due.length })
     context.run(() => {
-      this.#deployment = bytes
-      this.#restored = restored
-      scheduler.deploymentRecorded(region, run, attempts)
+      this.#newest = { deployment: bytes, restored }
+      scheduler.deploymentRecorded(due, attempts)
     })
+  }
+  async #recordAgain(due: readonly RegionRun[]): Promise<void> {
+    const { context, scheduler } = this.options
+    const left = due.filter((run) => scheduler.wants(run))
+    if (!context.signal.aborted && left.length > 0 && left.length < due.length) await this.#recordNow(left)
   }
 
   /** Trouble of a disk is no failure of the job's, and no restart of the job mends it: it waits. Undefined when it is not wanted any more. */
@@ -180,93 +193,13 @@ export class Deployer {
   }
 
   submit(vertices: readonly ExecutionVertex[]): void {
-    for (const [taskManagerId, tasks] of byTaskManager(vertices)) this.#submit(taskManagerId, this.#deployment!, tasks, this.#restored)
-  }
-
-  #submit(
-    taskManagerId: string,
-    deployment: Uint8Array,
-    vertices: readonly ExecutionVertex[],
-    restored: CompletedCheckpoint | undefined,
-  ): void {
-    const { context, scheduler } = this.options
-    const attempts = vertices.map((vertex) => vertex.execution.attempt)
-    const current = () => vertices.filter((vertex, i) => vertex.execution.attempt === attempts[i] && !vertex.ended)
-    const taskManager = context.taskManager(taskManagerId)
-    if (!taskManager) return // Its loss is told to the scheduler by itself.
-    const tasks = vertices.map((vertex) => this.#descriptor(vertex, restored))
-    taskManager.submitTasks({ jobGraph: context.jobGraph, deployment, tasks }).then(
-      () =>
-        context.run(() => {
-          for (const vertex of current()) vertex.submittedMs = context.clock.monotonicMs()
-        }),
-      (error: unknown) =>
-        context.run(() => {
-          if (current().length === 0) return
-          context.logger.warn('tasks not submitted', { taskManagerId, error })
-          if (isTransient(error)) return this.#later(() => this.#submit(taskManagerId, deployment, current(), restored))
-          scheduler.tasksLost(
-            current().map((vertex) => vertex.execution.attempt),
-            error as Error,
-          )
-        }),
-    )
-  }
-
-  #descriptor(vertex: ExecutionVertex, restored: CompletedCheckpoint | undefined): TaskDeploymentDescriptor {
-    const { vertexId, subtaskIndex, jobVertex, execution } = vertex
-    const { attempt: attemptId, attemptNumber } = execution
-    const { allocationId, slotIndex } = execution.slot!
-    const restore = restored && this.options.checkpoints.restoreOf(restored.manifest, vertexId, subtaskIndex, jobVertex.parallelism)
-    return { attemptId, vertexId, subtaskIndex, attemptNumber, allocationId, slotIndex, ...(restore ? { restore } : {}) }
-  }
-
-  /** Until the TaskManager has taken it; the end of the tasks is reported, or the TaskManager is lost. */
-  cancel(vertices: readonly ExecutionVertex[]): void {
-    const { context } = this.options
-    for (const [taskManagerId, tasks] of byTaskManager(vertices)) {
-      const attemptIds = tasks.map((vertex) => vertex.execution.attempt)
-      const taskManager = context.taskManager(taskManagerId)
-      if (!taskManager) continue
-      const waiting = () => tasks.filter((vertex, i) => vertex.execution.attempt === attemptIds[i] && !vertex.ended)
-      taskManager.cancelTasks({ jobId: context.jobGraph.jobId, attemptIds }).then(
-        () =>
-          context.run(() => {
-            // A task that it never had is not reported: the next heartbeat tells.
-            for (const vertex of waiting()) vertex.submittedMs ??= context.clock.monotonicMs()
-          }),
-        (error: unknown) =>
-          context.run(() => {
-            context.logger.warn('tasks not cancelled yet', { taskManagerId, error: serializeError(error) })
-            if (waiting().length > 0) this.#later(() => this.cancel(waiting()))
-          }),
-      )
-    }
-  }
-
-  #later(turn: () => void): void {
-    const { context } = this.options
-    context.clock.setTimer(RETRY_MS, () => context.run(turn), { unref: true })
+    if (this.#newest) this.options.submission.submit(vertices, this.#newest)
   }
 }
 
-function isTransient(error: unknown): boolean {
-  return isFlottError(error, 'RPC_TIMEOUT', 'CONNECTION_LOST', 'RPC_OVERLOADED')
-}
 function sourcesOf(vertex: ExecutionVertex): readonly { readonly id: string }[] {
   return vertex.jobVertex.operators.filter((operator) => operator.kind === 'source')
 }
 function isSource(vertex: ExecutionVertex): boolean {
   return sourcesOf(vertex).length > 0
-}
-function byTaskManager(vertices: readonly ExecutionVertex[]): ReadonlyMap<string, readonly ExecutionVertex[]> {
-  const groups = new Map<string, ExecutionVertex[]>()
-  for (const vertex of vertices) {
-    const id = vertex.execution.slot?.taskManagerId
-    if (id === undefined) continue
-    const group = groups.get(id)
-    if (group) group.push(vertex)
-    else groups.set(id, [vertex])
-  }
-  return groups
 }

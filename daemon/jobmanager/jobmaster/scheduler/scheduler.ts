@@ -41,6 +41,11 @@ export interface SchedulerPort {
   ended(status: 'FINISHED' | 'FAILED' | 'CANCELED', failure: Error | undefined): void
 }
 
+/** A region in one of its runs (region.ts). */
+export interface RegionRun {
+  readonly region: number
+  readonly run: number
+}
 /** Where an attempt is to run, as its durable record says. */
 export interface RecordedAttempt {
   readonly attempt: string
@@ -58,6 +63,7 @@ export class Scheduler {
   #failure: Error | undefined
   #ended = false
   readonly #regions: Region[]
+  readonly #toSubmit: ExecutionVertex[] = []
 
   constructor(
     private readonly graph: ExecutionGraph,
@@ -90,7 +96,7 @@ export class Scheduler {
     return this.#regions.every((region) => region.phase === 'deployed' || region.phase === 'ended')
   }
   /** Whether a deployment that is being recorded is still wanted. */
-  wants(region: number, run: number): boolean {
+  wants({ region, run }: RegionRun): boolean {
     const { phase, run: current } = this.#regions[region]!
     return phase === 'recording' && run === current
   }
@@ -178,13 +184,17 @@ export class Scheduler {
     if (waiting.length > 0) this.#fail(waiting, cause)
   }
 
-  deploymentRecorded(region: number, run: number, attempts: ReadonlyMap<ExecutionVertex, RecordedAttempt>): void {
-    if (!this.wants(region, run)) return
-    for (const [vertex, recorded] of attempts) vertex.apply({ kind: 'deployed', ...recorded })
-    this.#step(region, { kind: 'recorded', run })
+  deploymentRecorded(runs: readonly RegionRun[], attempts: ReadonlyMap<ExecutionVertex, RecordedAttempt>): void {
+    for (const run of runs.filter((run) => this.wants(run))) {
+      for (const vertex of this.graph.regions[run.region]!) vertex.apply({ kind: 'deployed', ...attempts.get(vertex)! })
+      this.#step(run.region, { kind: 'recorded', run: run.run })
+    }
+    this.port.submitTasks(this.#toSubmit.splice(0)) // One message to each TaskManager, whatever the number of regions.
   }
-  deploymentFailed(region: number, run: number, cause: Error): void {
-    if (this.wants(region, run)) this.#fail([region], cause)
+  /** One failure, whatever their number. */
+  deploymentFailed(runs: readonly RegionRun[], cause: Error): void {
+    const failed = runs.filter((run) => this.wants(run)).map(({ region }) => region)
+    if (failed.length > 0) this.#fail(failed, cause)
   }
 
   taskReported(report: TaskExecutionReport): void {
@@ -317,7 +327,7 @@ export class Scheduler {
         this.port.recordDeployment(index, region.run)
         break
       case 'submit-tasks':
-        this.port.submitTasks(vertices)
+        for (const vertex of vertices) this.#toSubmit.push(vertex)
         break
       case 'cancel-tasks':
         this.port.cancelTasks(vertices.filter((vertex) => vertex.apply({ kind: 'cancel-requested' }).some((e) => e.kind === 'cancel-task')))

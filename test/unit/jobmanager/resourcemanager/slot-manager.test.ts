@@ -22,7 +22,11 @@ const requested = (jobId: string, ...allocationIds: string[]): SlotEvent => ({
   jobId,
   requests: allocationIds.map((allocationId) => ({ allocationId, group: 'default' })),
 })
-const confirmed = (allocationId: string): SlotEvent => ({ kind: 'allocation-confirmed', allocationId })
+const confirmed = (allocationId: string, taskManagerId = 'tm1'): SlotEvent => ({
+  kind: 'allocation-confirmed',
+  allocationId,
+  taskManagerId,
+})
 
 /** Runs events and says what each led to. */
 function play(...events: SlotEvent[]): { state: SlotManagerState; said: string[] } {
@@ -79,8 +83,8 @@ test('a slot is taken on the TaskManager that the request prefers; the preferenc
 })
 
 test('a refused slot is looked for elsewhere, and used again once it is reported free', (t) => {
-  const refused: SlotEvent = { kind: 'allocation-refused', allocationId: 'a' }
-  const { said, state } = play(registered('tm1', free(1)), registered('tm2', free(1)), requested('j', 'a'), refused, confirmed('a'))
+  const refused: SlotEvent = { kind: 'allocation-refused', allocationId: 'a', taskManagerId: 'tm1' }
+  const { said, state } = play(registered('tm1', free(1)), registered('tm2', free(1)), requested('j', 'a'), refused, confirmed('a', 'tm2'))
   t.deepEqual(said.slice(3), ['free-slot a, request-slot a', 'grant j a'])
   t.deepEqual(slotsOf(state), ['tm1/0 RELEASING', 'tm2/0 ALLOCATED'])
   const after = stepSlots(state, { kind: 'slots-reported', taskManagerId: 'tm1', slots: free(1) })
@@ -98,6 +102,14 @@ test('a lost TaskManager costs granted slots; requests go elsewhere', (t) => {
     lost,
   )
   t.is(said.at(-1), 'slot-lost a, request-slot b')
+})
+
+test('what a TaskManager says of a slot does not concern the one that took its place', (t) => {
+  const lost: SlotEvent = { kind: 'task-manager-lost', taskManagerId: 'tm1', cause: 'gone' }
+  const late: SlotEvent = { kind: 'allocation-refused', allocationId: 'a', taskManagerId: 'tm1' } // Its connection closed: the call failed.
+  const { said, state } = play(registered('tm1', free(1)), registered('tm2', free(1)), requested('j', 'a'), lost, late, confirmed('a'))
+  t.deepEqual(said.slice(3), ['request-slot a', '', ''])
+  t.deepEqual(slotsOf(state), ['tm2/0 REQUESTED'])
 })
 
 test('a released slot is free only when its TaskManager says so', (t) => {
@@ -138,7 +150,7 @@ test('events about what is unknown change nothing', (t) => {
   const { state } = play(registered('tm1', free(1)))
   const events: SlotEvent[] = [
     confirmed('x'),
-    { kind: 'allocation-refused', allocationId: 'x' },
+    { kind: 'allocation-refused', allocationId: 'x', taskManagerId: 'tm1' },
     { kind: 'slots-released', allocationIds: ['x'], cause: '' },
     { kind: 'task-manager-lost', taskManagerId: 'x', cause: '' },
     { kind: 'slots-reported', taskManagerId: 'x', slots: free(1) },
