@@ -20,6 +20,7 @@ export const CRC_HEADER = 'x-flott-crc32'
 /** In answers and trailers: a SerializedError as percent-encoded JSON. */
 export const ERROR_TRAILER = 'x-flott-error'
 const STALL_MS = 30_000
+const SLICE_BYTES = 256 * 1024
 const BODY_BYTES_MAX = 64 * 1024 // Of an error or a BlobInfo.
 
 export class HttpBlobTransfer implements BlobTransfer {
@@ -207,15 +208,18 @@ async function* progressing(body: AsyncIterable<Uint8Array>, stall: StallWatch):
   stall.progress()
 }
 
+/** In slices: one write of many megabytes is no progress before all of it has gone. */
 async function* counted(
   content: Uint8Array | AsyncIterable<Uint8Array>,
   sent: { bytes: number; crc32: number },
 ): AsyncIterable<Uint8Array> {
-  for await (const part of content instanceof Uint8Array ? [content] : content) {
-    sent.bytes += part.length
-    sent.crc32 = crc32(part, sent.crc32)
-    yield part
-  }
+  for await (const part of content instanceof Uint8Array ? [content] : content)
+    for (let start = 0; start < part.length; start += SLICE_BYTES) {
+      const slice = part.subarray(start, start + SLICE_BYTES)
+      sent.bytes += slice.length
+      sent.crc32 = crc32(slice, sent.crc32)
+      yield slice
+    }
 }
 
 async function bodyOf(response: IncomingMessage): Promise<Buffer> {

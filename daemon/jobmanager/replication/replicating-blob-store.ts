@@ -1,5 +1,5 @@
-import type { Clock } from '#core/clock.js'
-import { FlottError } from '#core/errors.js'
+import { type Clock, sleep } from '#core/clock.js'
+import { FlottError, isPassingTrouble } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { ReplicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobInfo, BlobStore, BlobTransfer, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
@@ -8,6 +8,8 @@ import type { Reign } from '#protocol/ha/leadership.js'
 import { enough, type InSyncSet, type InSyncSetEvent, inSyncSet, isMember, mustHold, step } from './in-sync-set.js'
 import { isBadBlob } from './live-blobs.js'
 import { sendBlob } from './send-blob.js'
+
+const REPAIR_RETRY_MS = 500
 
 export interface ReplicationOptions {
   readonly self: Replica
@@ -159,7 +161,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
       return await this.options.local.get(name)
     } catch (error) {
       if (!isBadBlob(error)) throw error
-      await this.repair(name, error)
+      await this.#repairPatiently(name, error)
       return this.options.local.get(name)
     }
   }
@@ -174,7 +176,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
       return
     } catch (error) {
       if (!isBadBlob(error)) throw error
-      await this.repair(name, error)
+      await this.#repairPatiently(name, error)
     }
     for await (const block of this.options.local.read(name)) {
       const skipped = Math.min(done, block.byteLength)
@@ -183,9 +185,27 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
     }
   }
 
-  /** Fetches a blob that is missing or corrupt here from another member; fails with `cause` when nobody has it. */
+  /** A member that is briefly away may have it: for as long as it could be silent and stay in the set. */
+  async #repairPatiently(name: string, cause: unknown): Promise<void> {
+    const { clock, reign, stallTimeoutMs } = this.options
+    const endMs = clock.monotonicMs() + stallTimeoutMs
+    for (;;) {
+      try {
+        return await this.repair(name, cause)
+      } catch (error) {
+        if (!isPassingTrouble(error) || clock.monotonicMs() >= endMs) throw error
+      }
+      await sleep(clock, Math.min(REPAIR_RETRY_MS, stallTimeoutMs), reign.signal)
+      this.#assertUsable()
+    }
+  }
+  /**
+   * Fetches a blob that is missing or corrupt here from another member. Fails with `cause` when nobody has it; with REPLICATION_FAILED, a
+   * passing trouble, when a member that may have it can not be asked.
+   */
   async repair(name: string, cause: unknown): Promise<void> {
     const { local, logger, self, transfer } = this.options
+    let away: Replica | undefined
     for (const replica of this.state.members) {
       if (replica.diskId === self.diskId) continue
       try {
@@ -196,9 +216,11 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
         return
       } catch (error) {
         logger.warn('a bad blob could not be fetched', { blob: name, replica, error })
+        if (!isBadBlob(error) && isPassingTrouble(error)) away = replica
       }
     }
-    throw cause
+    if (!away) throw cause
+    throw new FlottError('REPLICATION_FAILED', `${name} can not be read here, and ${away.jobManagerId} can not be asked for it`, { cause })
   }
 
   info(name: string): Promise<BlobInfo | undefined> {

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
-import { systemClock } from '#core/clock.js'
+import { type Clock, systemClock } from '#core/clock.js'
 import { HighestEpoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
@@ -9,10 +9,12 @@ import { BlobServer } from '#rpc/blob-server.js'
 import { HttpBlobTransfer } from '#rpc/blob-transfer.js'
 import { InternalEndpoint } from '#rpc/internal-endpoint.js'
 import { LoopbackNetwork } from '#rpc/loopback.js'
+import { FakeClock } from '../../support/fake-clock.js'
 
 const epoch = { incarnation: 0, czxid: '0000000000000002' }
 const older = { incarnation: 0, czxid: '0000000000000001' }
 const BLOCK = 64 * 1024
+const STALL_MS = 30_000
 
 /** Blocks of a blob in memory; `taken` is called for each block before the next is asked for. */
 class BlocksInMemory implements BlobStore {
@@ -63,12 +65,12 @@ async function loopback(): Promise<World> {
   return { store, transfer: network.process('client:1').blobTransfer(), address: 'server:1', stop: async () => {} }
 }
 
-async function http(): Promise<World> {
+async function http(clock: Clock = systemClock): Promise<World> {
   const endpoint = new InternalEndpoint()
   const store = new BlocksInMemory()
   new BlobServer({ store: () => store, seen: new HighestEpoch(), logger: silentLogger }).attach(endpoint)
   const address = `127.0.0.1:${await endpoint.start('127.0.0.1', 0)}`
-  const transfer = new HttpBlobTransfer({ clock: systemClock })
+  const transfer = new HttpBlobTransfer({ clock, stallMs: STALL_MS })
   const stop = async () => {
     transfer.stop()
     await endpoint.stop()
@@ -80,7 +82,22 @@ async function* blocksOf(count: number): AsyncIterable<Uint8Array> {
   for (let i = 0; i < count; i++) yield Buffer.alloc(BLOCK, i)
 }
 
-for (const [name, make] of Object.entries({ loopback, http })) {
+// Each block that arrives moves the clock on.
+test('http: a big blob that moves slowly all the time is no stall', async (t) => {
+  const clock = new FakeClock()
+  const { store, transfer, address, stop } = await http(clock)
+  try {
+    const content = Buffer.alloc(BLOCK * 1_000, 'flott')
+    store.taken = (bytes) => clock.advance((bytes / content.length) * 2 * STALL_MS)
+    const info = await transfer.put(address, 'big', content, epoch)
+    t.is(info.bytes, content.length)
+    t.true(clock.monotonicMs() > 1.5 * STALL_MS)
+  } finally {
+    await stop()
+  }
+})
+
+for (const [name, make] of Object.entries({ loopback, http: () => http() })) {
   const blobs = (title: string, body: (t: ExecutionContext, world: World) => Promise<void>) =>
     test(`${name}: ${title}`, async (t) => {
       const world = await make()

@@ -258,6 +258,25 @@ test('a missing or corrupt blob comes from another member, also in the middle of
   await t.throwsAsync(cluster.leader.get('absent'), { code: 'BLOB_NOT_FOUND' })
 })
 
+test('a bad blob comes from a member that was briefly away; as long as it is away, that is a passing trouble', async (t) => {
+  const cluster = await Cluster.start(['a', 'b'])
+  await cluster.join('b')
+  await cluster.leader.put('x', Buffer.from('flott'))
+  await cluster.host('a').local.delete(['x'])
+  cluster.host('b').down = true
+  const reading = cluster.leader.get('x')
+  await cluster.clock.advance(STALL_MS / 2)
+  cluster.host('b').down = false
+  await cluster.clock.advance(STALL_MS / 2)
+  t.is(Buffer.from(await reading).toString(), 'flott')
+
+  await cluster.host('a').local.delete(['x'])
+  cluster.host('b').down = true
+  const failing = t.throwsAsync(cluster.leader.get('x'), { code: 'REPLICATION_FAILED', message: /b can not be asked/ })
+  await cluster.clock.advance(2 * STALL_MS)
+  await failing
+})
+
 test('garbage is deleted on every disk after its grace; what is put or named meanwhile stays', async (t) => {
   const cluster = await Cluster.start(['a', 'b'])
   await cluster.join('b')
