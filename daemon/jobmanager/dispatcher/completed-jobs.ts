@@ -59,8 +59,8 @@ const NO_TASKS: Readonly<Record<ExecutionState, number>> = {
 }
 
 export function completedOverview({ fact, details }: CompletedJob): JobOverview {
-  const { status, endTime } = fact.terminal
-  return { ...bareOverview(fact, status, endTime), ...(details ? { tasks: details.tasks } : {}) }
+  const { status, endTime, tasks } = fact.terminal
+  return { ...bareOverview(fact, status, endTime), tasks: details?.tasks ?? { ...NO_TASKS, ...tasks } }
 }
 /** What the fact alone says. `endTime`: -1 where it has not ended. */
 export function bareOverview(fact: JobFact, status: JobStatus, endTime: number): JobOverview {

@@ -1,4 +1,5 @@
 import type { Epoch } from '#core/epoch.js'
+import type { ExecutionState } from '../gateways/job-master-gateway.js'
 
 /**
  * Facts: small, mutable, versioned; names of blobs, never bytes (DESIGN section 4). All that is true of a job is one node, so that
@@ -28,7 +29,12 @@ export interface JobFact {
   /** What the job is meant to become; a takeover goes on towards it. */
   readonly target: 'RUNNING' | 'CANCELED'
   /** Set once, when the job is globally terminal. */
-  readonly terminal?: { readonly status: 'FINISHED' | 'FAILED' | 'CANCELED'; readonly endTime: number }
+  readonly terminal?: {
+    readonly status: 'FINISHED' | 'FAILED' | 'CANCELED'
+    readonly endTime: number
+    /** How many tasks ended in which state, for lists of jobs; the rest of what is known is in the blobs. */
+    readonly tasks?: Readonly<Partial<Record<ExecutionState, number>>>
+  }
   readonly submittedTime: number
   readonly artifact?: string
   readonly jobGraph: string

@@ -172,3 +172,18 @@ test('a leader that stops gives its leadership up, though a thread of its source
   end()
   await stopped
 })
+
+test('the list of jobs says after a change of leader how the tasks of ended jobs ended', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  await plane.until(jobId, 'RUNNING')
+  for (const attempt of tm.running()) void tm.report(attempt, 'FINISHED')
+  await plane.until(jobId, 'FINISHED')
+  const before = await plane.dispatcher.listJobs({})
+  await plane.crashLeader()
+  await plane.lead()
+  t.deepEqual(await plane.dispatcher.listJobs({}), before)
+  t.is(before[0]!.tasks.FINISHED, 4)
+})
