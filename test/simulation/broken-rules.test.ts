@@ -24,7 +24,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
     count: 60,
     steps: 16,
     shape: 'manyKeys',
-    faults: ['disk is slow', 'session expires', 'user code throws'],
+    faults: ['disk fails', 'user code throws'],
   },
   'roll-back-at-abort': { says: LOST_OR_DOUBLED, count: 40, steps: 6, faults: ['session expires', 'disk is slow'] },
   'any-barrier': {

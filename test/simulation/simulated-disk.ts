@@ -14,6 +14,8 @@ type Content = MemoryLevel<Buffer, Buffer>
  */
 export class SimulatedDisk {
   #log: DurableLog
+  /** Of writes that failed when they were in the log. */
+  readonly #unseen: LevelOperation[] = []
   /** Every write fails. */
   full = false
   /** Chance that a read or a write fails; such a write may have been done all the same. */
@@ -32,6 +34,7 @@ export class SimulatedDisk {
   /** As the process with this clock sees it. */
   async open(clock: Clock): Promise<LevelDatabase> {
     this.#log.opened()
+    this.#unseen.length = 0
     const level: Content = new MemoryLevel<Buffer, Buffer>(BINARY)
     await level.open()
     await level.batch(this.#log.entries())
@@ -70,12 +73,23 @@ export class SimulatedDisk {
     if (this.full) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
     const failing = this.#fails
     if (failing && this.random.next() < 0.5) throw inputOutputError()
+    await this.#reopen(content)
     const operations = await toOperations()
     const sync = this.#log.add(operations)
-    if (!failing && !late) await pause()
-    if (!failing && options.sync) sync()
+    if (failing) {
+      this.#unseen.push(...operations)
+      throw inputOutputError()
+    }
+    if (!late) await pause()
+    if (options.sync) sync()
     await content.batch(operations) // LevelDB shows what it has synced, not before.
-    if (failing) throw inputOutputError()
+  }
+
+  /** The next write opens LevelDB anew, and shows what the failed one has left. */
+  async #reopen(content: LevelDatabase): Promise<void> {
+    if (this.#unseen.length === 0) return
+    this.#log.opened()
+    await content.batch(this.#unseen.splice(0))
   }
 
   get #fails(): boolean {
