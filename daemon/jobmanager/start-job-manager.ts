@@ -42,6 +42,7 @@ import { Membership } from './replication/membership.js'
 import { ReplicaEndpoint, servedReplica } from './replication/replica.js'
 import { RestEndpoint } from './rest/rest-endpoint.js'
 import { Standby } from './standby.js'
+import { programDirectory } from './unpacked-programs.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 const RETRY_WAIT_MS = 200
@@ -109,7 +110,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
   network.endpoints.register(replicaGateway, servedReplica(replica, disk))
 
-  const artifacts = join(config['io.tmp.dirs'] || tmpdir(), `flott-jobmanager-${process.pid}-${disk.diskId}`)
+  const artifacts = await programDirectory(config['io.tmp.dirs'] || tmpdir(), disk.diskId, process.pid, logger)
   let jobManager: JobManager | undefined
   const rest = new RestEndpoint(
     {
