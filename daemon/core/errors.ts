@@ -177,6 +177,12 @@ export const ERRORS = {
     http: 500,
     doc: 'User code blocked the slot worker for longer than the watchdog allows.',
   },
+  TASK_MANAGER_GIVEN_UP: {
+    outcome: 'not-applied',
+    retry: true,
+    http: 409,
+    doc: 'The leader has given this TaskManager up and runs its tasks elsewhere: it is taken again when it has stopped those that it has.',
+  },
   TASK_LOST: { outcome: 'unknown', retry: false, http: 500, doc: 'The TaskManager or slot worker that ran the task is gone.' },
   CHANNEL_BROKEN: {
     outcome: 'unknown',

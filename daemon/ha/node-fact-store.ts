@@ -1,5 +1,5 @@
 import { FlottError, isFlottError } from '#core/errors.js'
-import type { ClusterFact, FactStore, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
+import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
 
 /** Versioned nodes: what ZooKeeper, a Level and memory have in common. Every call's outcome is certain when it returns. */
 export interface FactNodes {
@@ -14,8 +14,8 @@ export interface FactNodes {
   /** FACT_CONFLICT; a node that is gone is no error. */
   remove(node: FactName, version: number): Promise<void>
 }
-export type FactFolder = 'jobs'
-export type FactName = 'isr' | 'cluster' | `jobs/${string}`
+export type FactFolder = 'jobs' | 'taskmanagers'
+export type FactName = 'isr' | 'cluster' | `${FactFolder}/${string}`
 
 /** ZooKeeper takes 1 MB, but every byte is written by each server of the ensemble: what is larger belongs into a blob. */
 export const FACT_BYTES_MAX = 64 * 1024
@@ -98,6 +98,35 @@ export class NodeFactStore implements FactStore {
     return this.#set('cluster', fact, version)
   }
 
+  async listMarks(): Promise<readonly GivenUpMark[]> {
+    const names = await this.nodes.list('taskmanagers')
+    const marks = await Promise.all(
+      names.map((name) =>
+        this.#read<Partial<GivenUpMark> | null>(`taskmanagers/${name}`).catch((error: unknown) => {
+          if (error instanceof SyntaxError) return undefined // Who else writes into the tree may write anything.
+          throw error
+        }),
+      ),
+    )
+    return marks.flatMap((mark) => (mark?.value?.taskManagerId === undefined ? [] : [mark.value as GivenUpMark]))
+  }
+
+  async setMark(mark: GivenUpMark): Promise<void> {
+    const node = markOf(mark.taskManagerId)
+    const found = await this.nodes.read(node)
+    if (found) await this.#set(node, mark, found.version)
+    else
+      await this.nodes.create(node, encode(node, mark)).catch((error: unknown) => {
+        if (!isFlottError(error, 'FACT_EXISTS')) throw error // Ours: the answer to the first try was lost.
+      })
+  }
+
+  async deleteMark(taskManagerId: string): Promise<void> {
+    const node = markOf(taskManagerId)
+    const found = await this.nodes.read(node)
+    if (found) await this.nodes.remove(node, found.version)
+  }
+
   async #read<T>(node: FactName): Promise<Versioned<T> | undefined> {
     const found = await this.nodes.read(node)
     return found && { value: JSON.parse(Buffer.from(found.bytes).toString()) as T, version: found.version }
@@ -108,6 +137,10 @@ export class NodeFactStore implements FactStore {
   }
 }
 
+/** Its id may have any characters. */
+function markOf(taskManagerId: string): FactName {
+  return `taskmanagers/${encodeURIComponent(taskManagerId)}`
+}
 function encode(node: string, fact: unknown): Buffer {
   const bytes = Buffer.from(JSON.stringify(fact))
   if (bytes.length > FACT_BYTES_MAX) throw new FlottError('FACT_TOO_LARGE', `${node} has ${bytes.length} bytes`)

@@ -11,12 +11,15 @@ import type { CompletedJobsOptions } from './dispatcher/completed-jobs.js'
 import { Dispatcher } from './dispatcher/dispatcher.js'
 import type { CoordinatorFactory } from './jobmaster/coordinator-factory.js'
 import type { JobMasterSettings } from './jobmaster/job-master-settings.js'
+import { GivenUpTaskManagers } from './resourcemanager/given-up.js'
 import { ResourceManager } from './resourcemanager/resource-manager.js'
 
 export interface LeaderSettings {
   readonly heartbeatIntervalMs: number
   readonly heartbeatTimeoutMs: number
   readonly completed: CompletedJobsOptions
+  /** A TaskManager that is given up gets a mark, and is refused until it has stopped what it had. */
+  readonly marksGivenUp: boolean
 }
 /** What every reign of this process uses. */
 export interface LeaderParts {
@@ -32,6 +35,7 @@ export interface LeaderParts {
 export class LeaderServices {
   readonly dispatcher: Dispatcher
   readonly resourceManager: ResourceManager
+  readonly #givenUp: GivenUpTaskManagers | undefined
   #unregister: (() => void) | undefined
   #stopping: Promise<void> | undefined
 
@@ -43,8 +47,17 @@ export class LeaderServices {
   ) {
     const { endpoints, clock, random, settings, settingsOf, createCoordinators } = parts
     const logger = parts.logger.child({ epoch: `${reign.epoch.incarnation}:${reign.epoch.czxid}` })
-    const { heartbeatIntervalMs, heartbeatTimeoutMs, completed } = settings
-    this.resourceManager = new ResourceManager({ clock, logger, reign, clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs })
+    const { heartbeatIntervalMs, heartbeatTimeoutMs, completed, marksGivenUp } = settings
+    this.#givenUp = marksGivenUp ? new GivenUpTaskManagers(reign.facts, logger) : undefined
+    this.resourceManager = new ResourceManager({
+      clock,
+      logger,
+      reign,
+      clusterUuid,
+      heartbeatIntervalMs,
+      heartbeatTimeoutMs,
+      ...(this.#givenUp ? { givenUp: this.#givenUp } : {}),
+    })
     const { resourceManager } = this
     this.dispatcher = new Dispatcher({
       reign,
@@ -63,7 +76,8 @@ export class LeaderServices {
   /** Takes the jobs over. Nobody is served yet. */
   async recover(): Promise<void> {
     this.resourceManager.start()
-    await this.dispatcher.recover()
+    const { dispatcher } = this
+    await (this.#givenUp ? Promise.all([this.#givenUp.load(), dispatcher.recover()]) : dispatcher.recover())
   }
   /** TaskManagers may register. */
   serve(): void {

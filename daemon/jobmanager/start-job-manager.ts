@@ -250,6 +250,7 @@ function leaderParts(parts: {
     settings: {
       heartbeatIntervalMs: config['heartbeat.interval'],
       heartbeatTimeoutMs: config['heartbeat.timeout'],
+      marksGivenUp: true,
       completed: { capacity: config['jobstore.max-capacity'], expirationMs: config['jobstore.expiration-time'] },
     },
     settingsOf: (jobGraph) => jobMasterSettings(configOf({ ...explicit, ...jobGraph.settings }, 'job setting').config),

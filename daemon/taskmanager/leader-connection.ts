@@ -4,7 +4,7 @@
  */
 import { type Clock, sleep } from '#core/clock.js'
 import { compareEpochs, type Epoch } from '#core/epoch.js'
-import { FlottError } from '#core/errors.js'
+import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import { type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
@@ -34,6 +34,8 @@ export interface LeaderConnectionOptions {
   registration(): TaskManagerRegistration
   /** The leader took the registration. `takeover`: it is another one than the last time. */
   onRegistered(takeover: boolean): void
+  /** The leader has given up what runs here: it takes the next registration when that has ended. */
+  onGivenUp(cause: FlottError): void
   /** Neither leader nor ZooKeeper for `leaderlessTimeoutMs`; said again when that lasts. */
   onLeaderless(silentMs: number): void
 }
@@ -128,6 +130,7 @@ export class LeaderConnection {
         return await this.#registerOnce(leader, signal)
       } catch (error) {
         signal.throwIfAborted()
+        if (isFlottError(error, 'TASK_MANAGER_GIVEN_UP')) this.options.onGivenUp(error)
         this.options.logger.warn('the leader does not take the registration yet', { address: leader.rpcAddress, error })
       }
       await sleep(this.options.clock, delayMs * (0.5 + this.options.random.next() / 2), signal)

@@ -30,6 +30,7 @@ import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import { decodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { BlobTransfer } from '#protocol/ha/blobs.js'
+import type { GivenUpMark } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcNetwork } from '#rpc/rpc.js'
@@ -106,6 +107,8 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   readonly #localBackup: LocalBackup | undefined
   readonly #artifacts: JobArtifacts | undefined
   readonly #departure: Departure
+  /** How often it has stopped all that it had, since a leader had given it up. */
+  #life = 0
   #slots: TaskSlotTable
   #unregister: (() => void) | undefined
 
@@ -143,12 +146,14 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       retrieval,
       leaderlessTimeoutMs: options.leaderlessTimeoutMs,
       registration: () => this.#registration(),
+      onGivenUp: (cause) => this.#mailbox.run(() => this.#stopTasks(cause)),
       onLeaderless: (silentMs) => this.#mailbox.run(() => this.#leaderless(silentMs)),
       onRegistered: (takeover) => {
         this.#mailbox.run(() => this.#reports.leaderChanged(takeover))
         options.onRegistered?.()
       },
     })
+    retrieval.watchGivenUp?.(taskManagerId, (mark) => this.#mailbox.run(() => this.#marked(mark)))
     this.#reports = new JobReports({
       clock,
       logger,
@@ -465,6 +470,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     return {
       taskManagerId,
       processId: this.#processId,
+      life: this.#life,
       host,
       dataPort,
       hardware,
@@ -487,6 +493,19 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   /** Nobody can tell whether the tasks are still wanted: they end. */
   #leaderless(silentMs: number): void {
     const cause = new FlottError('LEADER_UNKNOWN', `neither leader nor ZooKeeper for ${Math.round(silentMs)} ms`)
+    this.#freeAll(cause)
+  }
+  /** A leader that this process may not reach runs its tasks elsewhere by now. A mark of an earlier life was heeded before. */
+  #marked({ processId, life, cause }: GivenUpMark): void {
+    if (processId !== this.#processId || life < this.#life) return
+    this.#stopTasks(new FlottError('TASK_MANAGER_GIVEN_UP', cause))
+  }
+  #stopTasks(cause: FlottError): void {
+    this.options.logger.warn('given up by the leader: all tasks end', { cause: cause.message })
+    this.#life++
+    this.#freeAll(new FlottError('TASK_LOST', cause.message))
+  }
+  #freeAll(cause: FlottError): void {
     for (const { allocationId } of this.#slots) if (allocationId !== undefined) this.#free(allocationId, cause)
   }
 }

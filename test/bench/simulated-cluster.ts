@@ -62,7 +62,12 @@ export class SimulatedCluster {
         clock: systemClock,
         random: seededRandom(this.#reigns),
         logger: silentLogger,
-        settings: { heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 30_000, completed: { capacity: 2, expirationMs: 3_600_000 } },
+        settings: {
+          heartbeatIntervalMs: 1_000,
+          heartbeatTimeoutMs: 30_000,
+          completed: { capacity: 2, expirationMs: 3_600_000 },
+          marksGivenUp: true,
+        },
         settingsOf: (graph) => jobMasterSettings(configOf(graph.settings).config),
         createCoordinators: coordinatorFactory(host),
       },

@@ -112,6 +112,26 @@ for (const [kind, open] of Object.entries(implementations)) {
     t.deepEqual(await store.listJobs(), ['j2'])
   })
 
+  check('marks of TaskManagers are set over each other, listed and deleted, whatever their ids', async (t, store, other) => {
+    const mark = { taskManagerId: 'host/1 ü', processId: 'p', life: 0, cause: 'silent', time: 7 }
+    t.deepEqual(await store.listMarks(), [])
+    await store.setMark(mark)
+    await store.setMark({ ...mark, life: 1 })
+    await store.setMark({ ...mark, taskManagerId: 'tm' })
+    await other.sync()
+    t.deepEqual([...(await other.listMarks())].map(({ taskManagerId, life }) => [taskManagerId, life]).sort(), [
+      ['host/1 ü', 1],
+      ['tm', 0],
+    ])
+    await store.deleteMark('host/1 ü')
+    await store.deleteMark('host/1 ü')
+    t.deepEqual(
+      (await store.listMarks()).map(({ taskManagerId }) => taskManagerId),
+      ['tm'],
+    )
+    t.deepEqual(await store.listJobs(), [])
+  })
+
   check('creating the same job again is idempotent, another one of its id is refused', async (t, store) => {
     await store.createJob(job('j'))
     t.is(await store.createJob(job('j')), 0)

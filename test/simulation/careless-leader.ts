@@ -99,6 +99,9 @@ function factsOver(facts: FactStore): FactStore {
     readCluster: () => facts.readCluster(),
     createCluster: (fact) => facts.createCluster(fact),
     setCluster: (fact, version) => facts.setCluster(fact, version),
+    listMarks: () => facts.listMarks(),
+    setMark: (mark) => facts.setMark(mark),
+    deleteMark: (taskManagerId) => facts.deleteMark(taskManagerId),
   }
 }
 

@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly timing?: Timing
   readonly settings?: Readonly<Record<string, string>>
   readonly broken?: readonly BrokenRule[]
+  /** Without them what was given up is fenced by its attempts and epoch alone, and stops when it comes back: that has to do. */
+  readonly marksGivenUp?: boolean
   /** Nothing fails but JobManagers, their disks and ZooKeeper: then no attempt of a task may ever be replaced. */
   readonly sparesTasks?: boolean
 }
@@ -86,6 +88,7 @@ export class SimulatedCluster {
       paths,
       loader: { load: (graph) => new FunctionLoader(this.#programs.get(graph.jobId)!).load(graph) },
       timing,
+      marksGivenUp: options.marksGivenUp ?? false,
       settings: options.settings ?? {},
       broken: new Set(options.broken),
       invariants: this.invariants,

@@ -156,7 +156,12 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
       clock,
       random,
       logger,
-      settings: { heartbeatIntervalMs, heartbeatTimeoutMs, completed: { capacity: 100, expirationMs: 3_600_000 } },
+      settings: {
+        heartbeatIntervalMs,
+        heartbeatTimeoutMs,
+        completed: { capacity: 100, expirationMs: 3_600_000 },
+        marksGivenUp: world.marksGivenUp,
+      },
       settingsOf: (graph) => jobMasterSettings(configOf({ ...world.settings, ...graph.settings }).config),
       createCoordinators: coordinatorFactory(new InlineEnumeratorHost((graph) => world.loader.load(graph, undefined), clock)),
     },

@@ -1,6 +1,7 @@
 /** A TaskManager as start-task-manager.ts composes it, over simulated network and ZooKeeper, with its slot workers in this thread. */
 import { HighestEpoch } from '#core/epoch.js'
 import { ZooKeeperLeaderRetrieval } from '#ha/zookeeper/zookeeper-leader-retrieval.js'
+import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import type { RpcNetwork } from '#rpc/rpc.js'
 import { ChannelNetworkEnvironment } from '#taskmanager/network/channel-network-environment.js'
 import { TaskExecutor } from '#taskmanager/task-executor.js'
@@ -92,7 +93,7 @@ async function boot(
     random,
     logger,
     rpc,
-    retrieval,
+    retrieval: world.marksGivenUp ? retrieval : withoutMarks(retrieval),
     network,
     workerHost: new InPlaceSlotWorkerHost(world, clock),
     blobs: {
@@ -113,5 +114,19 @@ async function boot(
     await taskExecutor.depart(patient)
     await taskExecutor.stop()
     await retrieval.stop()
+  }
+}
+
+function withoutMarks(retrieval: ZooKeeperLeaderRetrieval): LeaderRetrieval {
+  return {
+    get current() {
+      return retrieval.current
+    },
+    get connected() {
+      return retrieval.connected
+    },
+    watch: (onChange) => retrieval.watch(onChange),
+    start: () => retrieval.start(),
+    stop: () => retrieval.stop(),
   }
 }

@@ -47,6 +47,8 @@ export interface World {
   readonly timing: Timing
   readonly settings: Readonly<Record<string, string>>
   readonly broken: ReadonlySet<BrokenRule>
+  /** TaskManagers that were given up get marks, and heed them. */
+  readonly marksGivenUp: boolean
   readonly invariants: Invariants
   note(process: string, text: string, fields?: object): void
   readonly attempts: Map<string, AttemptRecord>

@@ -112,7 +112,12 @@ export class ControlPlane {
         clock: this.clock,
         random: seededRandom(this.#reigns),
         logger: silentLogger,
-        settings: { heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 5_000, completed: { capacity: 2, expirationMs: 3_600_000 } },
+        settings: {
+          heartbeatIntervalMs: 1_000,
+          heartbeatTimeoutMs: 5_000,
+          completed: { capacity: 2, expirationMs: 3_600_000 },
+          marksGivenUp: true,
+        },
         settingsOf: (graph: JobGraph) => jobMasterSettings(configOf({ ...settings, ...graph.settings }).config),
         createCoordinators: (context) => this.#doubles(context),
       },

@@ -1,6 +1,6 @@
 /** A TaskManager without tasks: it obeys the leader, and attempts do what the test says. */
 import { type Epoch, NO_EPOCH } from '#core/epoch.js'
-import { FlottError, serializeError } from '#core/errors.js'
+import { FlottError, isFlottError, serializeError } from '#core/errors.js'
 import { type ExecutionState, type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
 import {
   type AttemptReport,
@@ -60,6 +60,7 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   drainRequests = 0
   /** Made anew when the process is. */
   processId: string
+  life = 0
   /** What a report says beyond its state. */
   details: (attemptId: string) => Partial<AttemptReport> = () => ({})
   #connection: RpcConnection | undefined
@@ -76,12 +77,22 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     this.process.endpoints.register(taskExecutorGateway, this)
   }
 
+  /** Like a real one, it stops what it has when it hears that it was given up, and comes again. */
   async connect(address: string, epoch: Epoch): Promise<void> {
     this.#epoch = epoch
     this.#connection = await this.process.dial(address)
-    await this.#connection.gateway(resourceManagerGateway, { epoch: () => epoch }).registerTaskManager({
+    await this.#register(epoch).catch((error: unknown) => {
+      if (!isFlottError(error, 'TASK_MANAGER_GIVEN_UP')) throw error
+      this.life++
+      this.#forgetAll()
+      return this.#register(epoch)
+    })
+  }
+  async #register(epoch: Epoch): Promise<void> {
+    await this.#connection!.gateway(resourceManagerGateway, { epoch: () => epoch }).registerTaskManager({
       taskManagerId: this.id,
       processId: this.processId,
+      life: this.life,
       host: this.id,
       dataPort: 1,
       slots: this.slots,
@@ -101,6 +112,9 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
   /** A new process in its place: it knows nothing. */
   replace(): void {
     this.processId = `${this.processId}'`
+    this.#forgetAll()
+  }
+  #forgetAll(): void {
     this.attempts.clear()
     this.slots = this.slots.map(({ slotIndex }) => ({ slotIndex, state: 'FREE' }))
   }

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
-import type { ClusterFact, FactStore, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
+import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
 
 export class MemoryBlobs implements BlobStore {
   readonly blobs = new Map<string, Uint8Array>()
@@ -85,6 +85,16 @@ export class MemoryFacts implements FactStore {
   }
   async setCluster(): Promise<number> {
     return 0
+  }
+  readonly marks = new Map<string, GivenUpMark>()
+  async listMarks(): Promise<readonly GivenUpMark[]> {
+    return [...this.marks.values()]
+  }
+  async setMark(mark: GivenUpMark): Promise<void> {
+    this.marks.set(mark.taskManagerId, mark)
+  }
+  async deleteMark(taskManagerId: string): Promise<void> {
+    this.marks.delete(taskManagerId)
   }
   #write(fact: JobFact, version: number): number {
     this.history.push(fact)

@@ -1,4 +1,5 @@
 import type { Epoch } from '#core/epoch.js'
+import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
 import { seededRandom } from '#core/random.js'
 import { type JobMasterGateway, jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
@@ -8,7 +9,7 @@ import type { TaskDeployment, TaskDeploymentDescriptor } from '#protocol/graph/d
 import { encodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { JobEdge, JobGraph } from '#protocol/graph/job-graph.js'
 import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
-import type { LeaderInfo } from '#protocol/ha/facts.js'
+import type { GivenUpMark, LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { LoopbackNetwork, type LoopbackProcess } from '#rpc/loopback.js'
 import type { RpcConnection } from '#rpc/rpc.js'
@@ -78,10 +79,17 @@ export class ScriptedRetrieval implements LeaderRetrieval {
   current: LeaderInfo | undefined
   connected = true
   #onChange: ((leader: LeaderInfo | undefined) => void) | undefined
+  #onMark: (mark: GivenUpMark) => void = () => {}
   watch(onChange: (leader: LeaderInfo | undefined) => void): () => void {
     this.#onChange = onChange
     if (this.current) onChange(this.current)
     return () => {}
+  }
+  watchGivenUp(_: string, onMark: (mark: GivenUpMark) => void): void {
+    this.#onMark = onMark
+  }
+  mark(processId: string, life: number): void {
+    this.#onMark({ taskManagerId: 'tm', processId, life, cause: 'no heartbeat', time: 0 })
   }
   set(leader: LeaderInfo | undefined): void {
     this.current = leader
@@ -104,6 +112,8 @@ export class ScriptedLeader {
   /** Called before a report is taken; throws or waits instead of taking it. */
   beforeTaking: (line: string) => Promise<void> | void = () => {}
   connection: RpcConnection | undefined
+  /** Registrations are refused, as of one that was given up, while it says so. */
+  refuses: (registration: TaskManagerRegistration) => boolean = () => false
   /** How often it was told that the TaskManager wants to go, and what it answers. */
   wishes = 0
   progress: DrainProgress = { slots: 1, moving: true, missing: [] }
@@ -118,6 +128,7 @@ export class ScriptedLeader {
     process.endpoints.register(resourceManagerGateway, {
       registerTaskManager: async (registration, { connection }) => {
         this.registrations.push(registration)
+        if (this.refuses(registration)) throw new FlottError('TASK_MANAGER_GIVEN_UP', 'no heartbeat')
         this.connection = connection
         return { clusterUuid: 'uuid', heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 5_000 }
       },

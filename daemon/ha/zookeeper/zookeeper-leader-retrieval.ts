@@ -2,13 +2,13 @@ import { type Clock, sleep } from '#core/clock.js'
 import { isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { Outage } from '#core/outage.js'
-import type { LeaderInfo } from '#protocol/ha/facts.js'
+import type { GivenUpMark, LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { LeaderListeners } from '../leader-listeners.js'
-import type { ClusterPaths, ZooKeeper, ZooKeeperSession } from './zookeeper.js'
+import type { ClusterPaths, ZooKeeper, ZooKeeperNode, ZooKeeperSession } from './zookeeper.js'
 
 /**
- * Follows the `leader` node over a session of its own. While the connection is lost the last known leader stays current: it may well
+ * Follows the `leader` node, and the mark of a TaskManager where one is to be told, over a session of its own. While the connection is lost the last known leader stays current: it may well
  * live. When the node is gone there is none.
  */
 export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
@@ -16,6 +16,7 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   readonly #stopping = new AbortController()
   #session: ZooKeeperSession | undefined
   #running: Promise<void> | undefined
+  #marked: { readonly path: string; readonly onMark: (mark: GivenUpMark) => void } | undefined
   readonly #outage: Outage
 
   constructor(
@@ -38,6 +39,9 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   }
   watch(onChange: (leader: LeaderInfo | undefined) => void): () => void {
     return this.#listeners.add(onChange)
+  }
+  watchGivenUp(taskManagerId: string, onMark: (mark: GivenUpMark) => void): void {
+    this.#marked = { path: this.options.paths.mark(taskManagerId), onMark }
   }
 
   async start(): Promise<void> {
@@ -69,35 +73,48 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   }
 
   /** Who else writes into the tree may write anything. */
-  #leaderIn(data: Uint8Array): LeaderInfo | undefined {
+  #read<T>(path: string, node: ZooKeeperNode | undefined): T | undefined {
     try {
-      return JSON.parse(Buffer.from(data).toString()) as LeaderInfo
+      return node && (JSON.parse(node.data.toString()) as T)
     } catch (error) {
-      this.options.logger.error('the leader node in ZooKeeper is not what a leader writes', { path: this.options.paths.leader, error })
+      this.options.logger.error('a node in ZooKeeper is not what a leader writes', { path, error })
       return undefined
     }
   }
 
   /** Ends with the session. */
   async #followOver(session: ZooKeeperSession): Promise<void> {
-    for (;;) {
-      let changed = () => {}
-      const change = new Promise<void>((resolve) => {
-        changed = resolve
-      })
-      const off = session.onState((state) => {
-        if (state !== 'SUSPENDED') changed() // Connected again: what we know may be old.
-      })
-      try {
-        const node = await session.get(this.options.paths.leader, changed)
-        this.#listeners.set(node && this.#leaderIn(node.data))
-        await change
-      } catch (error) {
-        if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error
-        await session.whenConnected()
-      } finally {
-        off()
-      }
+    const marked = this.#marked
+    const { leader } = this.options.paths
+    const markIs = (node: ZooKeeperNode | undefined) => {
+      const mark = marked && this.#read<GivenUpMark>(marked.path, node)
+      if (mark) marked.onMark(mark)
+    }
+    await Promise.all([
+      followNode(session, leader, (node) => this.#listeners.set(this.#read<LeaderInfo>(leader, node))),
+      marked && followNode(session, marked.path, markIs),
+    ])
+  }
+}
+
+/** Until the session's end, which it throws. */
+async function followNode(session: ZooKeeperSession, path: string, onNode: (node: ZooKeeperNode | undefined) => void): Promise<void> {
+  for (;;) {
+    let changed = () => {}
+    const change = new Promise<void>((resolve) => {
+      changed = resolve
+    })
+    const off = session.onState((state) => {
+      if (state !== 'SUSPENDED') changed() // Connected again: what we know may be old.
+    })
+    try {
+      onNode(await session.get(path, changed))
+      await change
+    } catch (error) {
+      if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error
+      await session.whenConnected()
+    } finally {
+      off()
     }
   }
 }

@@ -78,6 +78,10 @@ export class ClusterPaths {
   job(jobId: string): string {
     return `${this.jobs}/${jobId}`
   }
+  /** As the fact store names it. */
+  mark(taskManagerId: string): string {
+    return `${this.taskManagers}/${encodeURIComponent(taskManagerId)}`
+  }
   /** The nodes that must exist before anything else, parents first. */
   get folders(): readonly string[] {
     const parts = this.root.split('/').filter((p) => p !== '')

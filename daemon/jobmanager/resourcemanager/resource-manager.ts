@@ -19,6 +19,7 @@ import type { Reign } from '#protocol/ha/leadership.js'
 import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
+import type { GivenUpTaskManagers } from './given-up.js'
 import { freeSlotCount, NO_SLOTS, type SlotEffect, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from './slot-manager.js'
 import type { SlotOwner, SlotProvider, TaskManagerInfo, WantedSlot } from './slot-provider.js'
 
@@ -35,6 +36,8 @@ export interface ResourceManagerOptions {
   readonly clusterUuid: string
   readonly heartbeatIntervalMs: number
   readonly heartbeatTimeoutMs: number
+  /** Absent: who was given up is taken back as it comes, and what it still has is taken from it then. */
+  readonly givenUp?: GivenUpTaskManagers
 }
 
 interface ConnectedTaskManager {
@@ -74,7 +77,10 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   registerTaskManager(registration: TaskManagerRegistration, { connection }: CallContext): Promise<RegistrationAnswer> {
     return this.#mailbox.call(() => {
       if (this.#stopped) throw new FlottError('NOT_LEADER', 'the ResourceManager has stopped')
+      const refusal = this.options.givenUp?.refusal(registration)
+      if (refusal !== undefined) throw new FlottError('TASK_MANAGER_GIVEN_UP', `${registration.taskManagerId}: ${refusal}`)
       this.#register(registration, connection)
+      this.options.givenUp?.returned(registration)
       const { clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs } = this.options
       return { clusterUuid, heartbeatIntervalMs, heartbeatTimeoutMs }
     })
@@ -287,7 +293,12 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     this.#take({ kind: 'slots-reported', taskManagerId, slots })
   }
 
-  #lost(taskManagerId: string, cause: string, state: DrainStatus['state'] = 'LOST'): void {
+  #giveUp({ taskManagerId, processId, life }: TaskManagerRegistration, cause: string): void {
+    this.options.givenUp?.giveUp({ taskManagerId, processId, life, cause, time: this.options.clock.now() })
+  }
+  /** `goodbye`: it went by itself, and ends all that it had. */
+  #lost(taskManagerId: string, cause: string, goodbye?: DrainStatus['state']): void {
+    const state = goodbye ?? 'LOST'
     if (!this.options.reign.holds()) return // Whoever leads next finds out by itself.
     const lost = this.#taskManagers.get(taskManagerId)
     if (!lost) return
@@ -297,6 +308,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     this.#taskManagers.delete(taskManagerId)
     this.#heartbeats.unwatch(taskManagerId)
     this.options.logger.warn('TaskManager lost', { taskManagerId, cause })
+    if (goodbye === undefined) this.#giveUp(lost.registration, cause)
     const error = new FlottError('TASK_LOST', `TaskManager ${taskManagerId} is lost: ${cause}`)
     // The jobs first: they know best what to say of their tasks.
     for (const owner of [...this.#jobMasters.values()]) owner.taskManagerLost(taskManagerId, error)

@@ -5,7 +5,10 @@ import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from './task-exe
 
 /** Served by the leading JobManager; called by TaskManagers. */
 export interface ResourceManagerGateway {
-  /** First call of a connection, and repeatable: announces slots, hardware, and every attempt that runs or ended unacknowledged. */
+  /**
+   * First call of a connection, and repeatable: announces slots, hardware, and every attempt that runs or ended unacknowledged.
+   * TASK_MANAGER_GIVEN_UP: what runs there runs elsewhere by now; it is to end, and the next registration to say a higher `life`.
+   */
   registerTaskManager(request: TaskManagerRegistration): Promise<RegistrationAnswer>
   /** After each change of a slot (a worker died, a slot was freed). */
   reportSlots(request: { taskManagerId: string; slots: readonly SlotReport[] }): Promise<{ accepted: true }>
@@ -38,6 +41,8 @@ export interface TaskManagerRegistration {
   readonly taskManagerId: string
   /** Made anew with each process, so that a restarted TaskManager of the same id is told from the old one. */
   readonly processId: string
+  /** How often this process has stopped all that it had because a leader had given it up. */
+  readonly life: number
   readonly host: string
   readonly dataPort: number
   readonly slots: readonly SlotReport[]

@@ -76,6 +76,20 @@ export interface LeaderInfo {
   readonly epoch: Epoch
 }
 
+/**
+ * A leader has given this TaskManager up, and runs its tasks elsewhere: it is to stop those that it still has, and is refused until it
+ * has. What it registers with afterwards is a later life of the same process.
+ */
+export interface GivenUpMark {
+  readonly taskManagerId: string
+  readonly processId: string
+  /** Up to this one. */
+  readonly life: number
+  readonly cause: string
+  /** When, in ms since the epoch. */
+  readonly time: number
+}
+
 /** Fails with FACT_CONFLICT, FACT_NOT_FOUND, FACT_TOO_LARGE (64 KiB), ZOOKEEPER_UNAVAILABLE (unknown outcome was not settled), ZOOKEEPER_SESSION_EXPIRED. */
 export interface FactStore {
   /** Makes later reads see all that was acknowledged before (ZooKeeper sync). */
@@ -95,4 +109,9 @@ export interface FactStore {
   createCluster(fact: ClusterFact): Promise<Versioned<ClusterFact>>
   /** For the operator's override alone: it raises the incarnation. */
   setCluster(fact: ClusterFact, version: number): Promise<number>
+  /** Of all TaskManagers that have one, in any order. */
+  listMarks(): Promise<readonly GivenUpMark[]>
+  /** Over the one that is there. */
+  setMark(mark: GivenUpMark): Promise<void>
+  deleteMark(taskManagerId: string): Promise<void>
 }

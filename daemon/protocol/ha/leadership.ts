@@ -1,5 +1,5 @@
 import type { Epoch } from '#core/epoch.js'
-import type { FactStore, LeaderInfo } from './facts.js'
+import type { FactStore, GivenUpMark, LeaderInfo } from './facts.js'
 
 /** One reign: from the grant to the loss of one ZooKeeper session. */
 export interface Reign {
@@ -35,6 +35,11 @@ export interface LeaderRetrieval {
   readonly connected?: boolean
   /** Called with each change, and once at the start when a leader is known. Returns the cancellation. */
   watch(onChange: (leader: LeaderInfo | undefined) => void): () => void
+  /**
+   * Calls with the mark of that TaskManager, where it has one or gets one, maybe repeatedly. To be called before `start`. Absent where
+   * there is no ZooKeeper to learn it from.
+   */
+  watchGivenUp?(taskManagerId: string, onMark: (mark: GivenUpMark) => void): void
   start(): Promise<void>
   stop(): Promise<void>
 }

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { FlottError } from '#core/errors.js'
 import type { ToSlotWorker } from '#taskmanager/slotworker/protocol.js'
-import { deploymentOf, type ScriptedWorker, TaskExecutorWorld } from '../../support/task-executor-world.js'
+import { deploymentOf, ScriptedLeader, type ScriptedWorker, TaskExecutorWorld } from '../../support/task-executor-world.js'
 
 async function deployed(options: Parameters<typeof deploymentOf>[0] = {}) {
   const world = new TaskExecutorWorld()
@@ -273,6 +273,48 @@ test('neither leader nor ZooKeeper for taskmanager.leaderless-timeout: the tasks
   await world.clock.advance(3_000)
   t.true(world.worker(0).ended)
   t.true(world.worker(1).ended)
+})
+
+test('the mark that its leader gave it up: the tasks end, though the leader is out of reach, and the next registration says so', async (t) => {
+  const { world, leader } = await deployed()
+  const { processId } = leader.registrations[0]!
+  world.network.cut('tm:1', 'jm:1')
+  world.retrieval.mark('of another process', 0)
+  await world.clock.advance(100)
+  t.false(world.worker(0).ended)
+  world.retrieval.mark(processId, 0)
+  await world.clock.advance(100)
+  t.true(world.worker(0).ended && world.worker(1).ended)
+  world.network.heal('tm:1', 'jm:1')
+  await world.clock.advance(20_000)
+  const { life, slots, attempts } = leader.registrations.at(-1)!
+  t.deepEqual([life, slots.map(({ state }) => state), attempts], [1, ['FREE', 'FREE'], []])
+})
+
+test('a mark of an earlier life ends nothing', async (t) => {
+  const world = new TaskExecutorWorld()
+  await world.taskExecutor.start()
+  const leader = await world.leader(1)
+  const { processId } = leader.registrations[0]!
+  world.retrieval.mark(processId, 0)
+  await world.allocate(leader, 0)
+  await world.allocate(leader, 1)
+  await world.call(leader.taskExecutor().submitTasks(deploymentOf()))
+  world.retrieval.mark(processId, 0)
+  await world.clock.advance(100)
+  t.true(world.workers.started.filter(({ received }) => received.some(({ kind }) => kind === 'deploy')).every(({ ended }) => !ended))
+})
+
+test('refused because it was given up: the tasks end, and it comes again until it is taken', async (t) => {
+  const { world } = await deployed()
+  const next = new ScriptedLeader(world.network.process('jm:2'), 2, ['job'])
+  next.refuses = ({ life, slots }) => life === 0 || slots.some(({ state }) => state !== 'FREE')
+  world.retrieval.set(next.info)
+  await world.clock.advance(2_000)
+  t.true(world.worker(0).ended && world.worker(1).ended)
+  t.true(next.registrations[0]!.attempts.length > 0)
+  t.deepEqual(next.registrations.at(-1)!.attempts, [])
+  t.false(next.refuses(next.registrations.at(-1)!))
 })
 
 test('a silent leader is dialled again', async (t) => {
