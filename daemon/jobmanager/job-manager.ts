@@ -78,8 +78,7 @@ export class JobManager implements Service {
     const { storage, parts, address, logger } = this.options
     if (this.#stopped) throw new FlottError('SHUTTING_DOWN', 'the JobManager stops')
     await this.#stopLeading?.()
-    await reign.facts.sync()
-    await storage.persistEpoch(reign)
+    await Promise.all([reign.facts.sync(), storage.persistEpoch(reign)])
     const replication = await storage.lead(reign)
     const services = new LeaderServices(reign, replication.blobs, replication.clusterUuid, parts)
     let stopping: Promise<void> | undefined

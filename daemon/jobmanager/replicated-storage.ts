@@ -42,6 +42,11 @@ export class ReplicatedStorage implements LeaderStorage {
   /** What this process's blob endpoint serves: the replicated store while it leads, else its own disk. */
   readonly serving = (): BlobStore => this.#leading ?? this.options.disk.blobs
 
+  /** Size of the in-sync set that this process leads; 0 where it does not lead. */
+  get membersLed(): number {
+    return this.#leading?.set.members.length ?? 0
+  }
+
   /** From here on this process takes no call of an earlier leader: a late deletion must not reach the disk that leads now. */
   async persistEpoch({ epoch }: Reign): Promise<void> {
     await this.options.disk.persistEpoch(epoch)

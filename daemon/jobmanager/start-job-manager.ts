@@ -46,6 +46,8 @@ import { programDirectory } from './unpacked-programs.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 const RETRY_WAIT_MS = 200
+/** How long a leader that stops stays for its successor: it passes on what clients ask, and leaves ZooKeeper alone meanwhile. */
+const HANDOVER_MAX_MS = 1_000
 
 export interface RunningJobManager extends RunningDaemon {
   readonly restUrl: string
@@ -151,7 +153,9 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     rpcAddress,
     async stop() {
       unwatch()
+      const handsOver = storage.membersLed > 1
       await running.stop()
+      if (handsOver) await nextLeader(found, rpcAddress)
       await standby.stop()
       await found.stop()
       await rest.stop()
@@ -162,6 +166,21 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
       await rm(artifacts, { recursive: true, force: true })
     },
   }
+}
+
+/** Until another one leads, or none does for too long. */
+function nextLeader(retrieval: LeaderRetrieval, self: string): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      timer.cancel()
+      unwatch()
+      resolve()
+    }
+    const timer = systemClock.setTimer(HANDOVER_MAX_MS, settle)
+    const unwatch = retrieval.watch((leader) => {
+      if (leader && leader.rpcAddress !== self) systemClock.defer(settle)
+    })
+  })
 }
 
 function leadership(parts: {

@@ -236,13 +236,12 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     const { number, session, facts, node } = turn
     const { clock, isMember, paths, persistEpoch } = this.options
     const sentAtMs = clock.monotonicMs()
-    // One round trip: the session answers in the order of the calls, so the reads see what was acknowledged before the sync.
-    const [, own, queue, cluster] = await Promise.all([
-      session.sync(paths.root),
-      session.get(node!),
-      session.children(paths.election),
-      facts.readCluster(),
-    ])
+    // One round trip: the session answers in the order of the calls, so the reads see what was acknowledged before the sync. If our node is
+    // first, the session before has ended, and with it all writes of others.
+    const reads = Promise.all([session.sync(paths.root), session.get(node!), session.children(paths.election), facts.readCluster()])
+    const membership = isMember(facts)
+    membership.catch(() => {}) // It counts only if the rest holds.
+    const [, own, queue, cluster] = await reads
     if (own?.ephemeralOwner !== session.id || `${paths.election}/${inOrder(queue)[0]}` !== node) {
       this.#report({ kind: 'own-node-gone', turn: number })
       return
@@ -250,7 +249,7 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     if (!cluster) throw new FlottError('FACT_NOT_FOUND', `${paths.cluster} does not exist`)
     const epoch = { incarnation: cluster.value.incarnation, czxid: own.czxid }
     await persistEpoch(epoch)
-    if (!(await isMember(facts))) {
+    if (!(await membership)) {
       this.#report({ kind: 'outsider-found', turn: number })
       return
     }
@@ -314,8 +313,7 @@ async function publish(session: ZooKeeperSession, path: string, info: LeaderInfo
   const data = Buffer.from(JSON.stringify(info))
   for (;;) {
     try {
-      await session.sync(path)
-      const found = await session.get(path)
+      const [, found] = await Promise.all([session.sync(path), session.get(path)])
       if (found && found.ephemeralOwner === session.id) {
         if (Buffer.compare(found.data, data) !== 0) await session.set(path, data, found.version)
         return

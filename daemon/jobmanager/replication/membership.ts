@@ -16,8 +16,7 @@ export interface MembershipOptions {
  */
 export async function establishMembership(options: MembershipOptions & { readonly facts: FactStore }): Promise<boolean> {
   const { clusterId, disk, facts, newUuid, self } = options
-  await facts.sync()
-  let cluster = await facts.readCluster()
+  let [, cluster, isr] = await Promise.all([facts.sync(), facts.readCluster(), facts.readIsr()]) // Answered in this order.
   if (!cluster) {
     if (!(await disk.isEmpty()))
       throw new FlottError(
@@ -25,11 +24,11 @@ export async function establishMembership(options: MembershipOptions & { readonl
         `ZooKeeper knows no cluster ${clusterId}, but the data directory belongs to one (${disk.clusterUuid})`,
       )
     cluster = await facts.createCluster({ clusterId, uuid: newUuid(), incarnation: 0 })
+    isr = await facts.readIsr()
   }
   if (disk.clusterUuid === undefined && !(await disk.isEmpty()))
     throw new FlottError('CLUSTER_MISMATCH', 'the data directory holds blobs of an unknown cluster')
   await disk.bindCluster(cluster.value.uuid)
-  const isr = await facts.readIsr()
   if (isr) return isr.value.some((r) => r.diskId === self.diskId)
   // Nobody has led yet. Jobs without a set would mean that the set was lost: then an operator decides.
   if ((await facts.listJobs()).length > 0) return false
