@@ -43,7 +43,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   },
   'file-without-attempt': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
   'acknowledge-before-fsync': { says: /is committed, and lines are lost|lines are lost/, count: 20, faults: ['power fails'] },
-  'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 40, steps: 6, shape: 'keyedSum', faults: ['messages are lost', 'cut'] },
+  'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 60, steps: 6, shape: 'keyedSum', faults: ['messages are lost', 'cut'] },
   'hand-out-untouched': { says: LOST_OR_DOUBLED, count: 20, steps: 6, shape: 'edited', faults: ['user code throws'] },
   'end-with-one-marker': { says: /is committed, but checkpoint/, count: 10 },
   'lead-out-of-sync': {

@@ -151,19 +151,23 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
 
   /** Connects to the ResourceManager and begins, or goes on where the reign before ended. Fails when that can not be read now. */
   async start(): Promise<void> {
-    if (this.fact.target !== 'CANCELED') this.#sources.prepare()
-    const record = await this.#recordedDeployment()
-    const history = await loadHistory(this.blobs, this.fact)
+    const isFresh = this.fact.deployment === undefined
+    if (isFresh && this.fact.target !== 'CANCELED') this.#sources.prepare()
     let newest: CompletedCheckpoint | undefined
     let unreadable: Error | undefined
-    if (record)
-      await this.#checkpoints.newest().then(
-        (found) => (newest = found),
-        (cause: Error) => {
-          if (isTransient(cause)) throw cause
-          unreadable = cause
-        },
-      )
+    const findNewest = async () => {
+      try {
+        newest = await this.#checkpoints.newest()
+      } catch (cause) {
+        if (isTransient(cause)) throw cause
+        unreadable = cause as Error
+      }
+    }
+    const [record, history] = await Promise.all([
+      this.#recordedDeployment(),
+      loadHistory(this.blobs, this.fact),
+      isFresh ? undefined : findNewest(),
+    ])
     this.run(() => {
       this.#disconnect = this.options.slots.connectJobMaster(this.jobGraph.jobId, this)
       this.#scheduler.initialized(record !== undefined)
@@ -277,6 +281,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string> {
     const { taskManagerId } = info
     this.run(() => {
+      if (this.#takeover.waitsFor !== undefined && !isEnding(this.#scheduler.status)) this.#sources.prepare() // This leader serves by now.
       this.#takeover.registered(info, attempts, slots)
       this.#census.cancelUnrecorded(taskManagerId, attempts)
     })

@@ -58,6 +58,10 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   /** The last two at least, in order, retained or not. */
   #completedIds: readonly number[]
   #stored: { readonly id: number; readonly manifest: CheckpointManifest; readonly blob: string } | undefined
+  /** Of the newest completed checkpoint, when this reign began. */
+  #newestFound: CheckpointManifest | undefined
+  /** The same, from the adoption of its tasks until they all run. */
+  #takenOver: CheckpointManifest | undefined
   #onCompleted: (() => void) | undefined
 
   constructor(
@@ -72,13 +76,25 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   }
 
   startTriggering(): void {
-    this.#apply({ kind: 'start', now: this.ctx.clock.monotonicMs(), targets: this.#targets() })
+    const dueMs = this.#dueMs()
+    this.#takenOver = undefined
+    this.#apply({ kind: 'start', now: this.ctx.clock.monotonicMs(), targets: this.#targets(), ...(dueMs === undefined ? {} : { dueMs }) })
+  }
+  /** Tasks that go on under another leader need no pause: the next checkpoint is due when it would have been. By two hosts' clocks, so bounded. */
+  #dueMs(): number | undefined {
+    if (!this.#takenOver) return undefined
+    const { triggerTimestamp, completedTimestamp } = this.#takenOver
+    const { intervalMs, minPauseMs } = this.settings
+    const now = this.ctx.clock.now()
+    const left = (since: number, pauseMs: number) => Math.min(Math.max(since + pauseMs - now, 0), pauseMs)
+    return Math.max(left(triggerTimestamp, intervalMs), left(completedTimestamp, minPauseMs))
   }
   takeNow(onCompleted: () => void): void {
     this.#onCompleted = onCompleted
     this.#apply({ kind: 'asked' })
   }
   stopTriggering(cause: Error): void {
+    this.#takenOver = undefined
     this.#onCompleted = undefined
     this.#apply({ kind: 'stop', cause })
   }
@@ -116,6 +132,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     const newest = this.ctx.fact.checkpoints.at(-1)
     if (!newest) return undefined
     const manifest = await loadManifest(this.ctx.blobs, this.ctx.jobGraph.jobId, newest.id, newest.manifest)
+    this.#newestFound = manifest
     return { id: newest.id, blob: newest.manifest, manifest }
   }
   restoreOf(manifest: CheckpointManifest, vertexId: string, subtaskIndex: number, parallelism: number): TaskRestore | undefined {
@@ -123,6 +140,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   }
 
   resume(attempts: readonly AttemptReport[]): void {
+    this.#takenOver = this.#newestFound
     const { checkpoints, checkpointIdReserved } = this.ctx.fact
     for (const { attemptId, lastCheckpointCompleted } of attempts) this.#sweeper.told.told(attemptId, lastCheckpointCompleted)
     const adopted = this.#running().filter((task) => attempts.some((report) => report.attemptId === task.attemptId))

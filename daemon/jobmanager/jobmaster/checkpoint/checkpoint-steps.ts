@@ -63,7 +63,8 @@ export interface CheckpointState {
 
 /** `now` is monotonic, `timestamp` wall clock. `targets`: the attempts that get no barrier from a running producer. */
 export type CheckpointEvent =
-  | { readonly kind: 'start'; readonly now: number; readonly targets: readonly string[] }
+  /** `dueMs`: when the first one is due, where that is not a whole interval from now. */
+  | { readonly kind: 'start'; readonly now: number; readonly targets: readonly string[]; readonly dueMs?: number }
   | { readonly kind: 'stop'; readonly cause: Error }
   | { readonly kind: 'asked' }
   | {
@@ -218,7 +219,7 @@ function withTrigger(state: CheckpointState, delayMs: number, before: readonly C
 function start(state: CheckpointState, event: Extract<CheckpointEvent, { kind: 'start' }>): CheckpointStep {
   if (state.triggering || state.settings.intervalMs === 0) return stay(state)
   const finalDue = allAwait(state.awaitingFinal, event.targets)
-  return withTrigger({ ...state, triggering: true, finalDue }, finalDue || state.asked ? 0 : state.settings.intervalMs)
+  return withTrigger({ ...state, triggering: true, finalDue }, finalDue || state.asked ? 0 : (event.dueMs ?? state.settings.intervalMs))
 }
 
 function stop(state: CheckpointState, cause: Error): CheckpointStep {

@@ -40,3 +40,29 @@ for (const tellsTold of [true, false])
     t.true(completed > 400, `${completed}`)
     t.true(failures > 0, 'some jobs failed for their checkpoints')
   })
+
+test('after a takeover the next checkpoint begins when it would have begun, or at once', async (t) => {
+  const slow = { ...settings, intervalMs: 10_000, minPauseMs: 1_000, timeoutMs: 5_000 }
+  const completedAfter = async (world: CheckpointWorld, ms: number) => {
+    const before = world.completed
+    await world.clock.advance(ms)
+    return world.completed - before
+  }
+  const world = new CheckpointWorld(t, 1, slow, NO_FAULTS)
+  t.is(await completedAfter(world, 11_000), 1)
+  await world.takeOver()
+  t.is(await completedAfter(world, 8_000), 0)
+  t.is(await completedAfter(world, 2_000), 1)
+  await world.clock.advance(8_800)
+  await world.takeOver()
+  t.is(await completedAfter(world, 1_000), 1)
+  world.chances = { ...NO_FAULTS, silent: 1 } // None completes.
+  await world.clock.advance(30_000)
+  world.chances = NO_FAULTS
+  await world.takeOver()
+  t.is(await completedAfter(world, 1_000), 1)
+  // An ordinary restart waits for an interval.
+  world.restart()
+  t.is(await completedAfter(world, 9_500), 0)
+  t.is(await completedAfter(world, 1_500), 1)
+})

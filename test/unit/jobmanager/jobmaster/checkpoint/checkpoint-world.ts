@@ -109,6 +109,14 @@ export class CheckpointWorld {
     this.coordinator.resume(this.#tasks.map((task) => this.#report(task)))
     this.coordinator.startTriggering()
   }
+  /** The same, as a leader does it that finds all that it needs. */
+  async takeOver(): Promise<void> {
+    this.#reign.abort()
+    this.#beginReign()
+    await this.coordinator.newest()
+    this.coordinator.resume(this.#tasks.map((task) => this.#report(task)))
+    this.coordinator.startTriggering()
+  }
   /** All tasks are lost and deployed anew from the newest checkpoint. */
   restart(): void {
     const { coordinator } = this
