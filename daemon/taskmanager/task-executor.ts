@@ -126,6 +126,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       slotBytes: Math.floor(managedBytes / slotCount),
       logLevel: options.logLevel,
       watchdogMs: options.watchdogMs,
+      slotCount,
       keepSpare: options.keepSpareWorker ?? true,
       onMessage: (slotIndex, message) => this.#mailbox.run(() => this.#workerSaid(slotIndex, message)),
       onExit: (slotIndex, cause) => this.#mailbox.run(() => this.#workerExited(slotIndex, cause)),

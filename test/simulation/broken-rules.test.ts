@@ -21,7 +21,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'name-hosts': { says: /names .* which in-sync .* does not have/, count: 40, steps: 6, faults: ['disk is lost', 'crash'] },
   'delta-since-any-snapshot': {
     says: LOST_OR_DOUBLED,
-    count: 60,
+    count: 90,
     steps: 16,
     shape: 'manyKeys',
     faults: ['disk fails', 'user code throws'],

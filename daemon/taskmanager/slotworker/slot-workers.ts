@@ -1,8 +1,8 @@
 /**
- * The workers of a TaskManager's slots: one a slot that is allocated, and one more, already started, that the next slot takes. A worker
+ * The workers of a TaskManager's slots: one a slot that is allocated, and spares, already started, that the next slots take. A worker
  * serves one allocation: it is thrown away with it, so nothing that a job left behind meets the next one.
  */
-import type { Clock } from '#core/clock.js'
+import type { Clock, Timer } from '#core/clock.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
@@ -12,7 +12,10 @@ import { createSiteMemory, describeSite, lastSite } from '../task/slot-sites.js'
 import { blockedError, type LocatedFrame, locate } from './blocked-error.js'
 import type { FromSlotWorker, SlotWorker, SlotWorkerHost, ToSlotWorker } from './protocol.js'
 
-const SPARE_RETRY_MS = 1_000
+/** A job that comes over from a lost TaskManager takes several slots at once. */
+const SPARES_MAX = 2
+/** To start one takes the processor from the tasks of the slot that took the last, while they restore. Also after one that died. */
+const SPARE_DELAY_MS = 1_000
 const PING_INTERVAL_MS = 1_000
 /** How long a worker that answers nothing is asked for its stack. */
 const STACK_WAIT_MS = 2_000
@@ -28,6 +31,8 @@ export interface SlotWorkersOptions {
   readonly logLevel: string
   /** A worker that answers no ping for so long is lost; 0: never. */
   readonly watchdogMs: number
+  /** Of this TaskManager: no more spares than slots that may take them, but one. */
+  readonly slotCount?: number
   /** False where starting one costs nothing (simulation). */
   readonly keepSpare?: boolean
   onMessage(slotIndex: number, message: FromSlotWorker): void
@@ -54,7 +59,8 @@ export class SlotWorkers {
   readonly #bySlot = new Map<number, RunningWorker>()
   readonly #leaving = new Set<RunningWorker>()
   readonly #watchdog: HeartbeatMonitor<void> | undefined
-  #spare: RunningWorker | undefined
+  readonly #spares: RunningWorker[] = []
+  #preparing: Timer | undefined
   #stopped = false
 
   constructor(private readonly options: SlotWorkersOptions) {
@@ -64,27 +70,26 @@ export class SlotWorkers {
   }
   start(): void {
     this.#watchdog?.start()
-    this.#prepareSpare()
+    this.#prepareSpares()
   }
   /** Throws all workers away; their exits are not reported. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#watchdog?.stop()
-    const all = [...this.#bySlot.values(), ...this.#leaving, ...(this.#spare ? [this.#spare] : [])]
+    this.#preparing?.cancel()
+    const all = [...this.#bySlot.values(), ...this.#leaving, ...this.#spares.splice(0)]
     this.#bySlot.clear()
-    this.#spare = undefined
     await Promise.all(all.map((running) => running.worker?.terminate()))
   }
 
   /** Gives the slot a worker, if it has none. */
   assign(slotIndex: number): void {
     if (this.#stopped || this.#bySlot.has(slotIndex)) return
-    const running = this.#spare ?? this.#start()
-    this.#spare = undefined
+    const running = this.#spares.shift() ?? this.#start()
     running.slotIndex = slotIndex
     this.#bySlot.set(slotIndex, running)
     if (running.ready) this.#watch(running)
-    this.#prepareSpare()
+    this.#prepareSparesSoon()
   }
   doorbellOf(slotIndex: number): SharedArrayBuffer | undefined {
     return this.#bySlot.get(slotIndex)?.doorbell
@@ -115,9 +120,17 @@ export class SlotWorkers {
     )
     return running
   }
-  #prepareSpare(): void {
-    if (this.#stopped || this.#spare || this.options.keepSpare === false) return
-    this.#spare = this.#start()
+  #prepareSpares(): void {
+    this.#preparing = undefined
+    if (this.#stopped || this.options.keepSpare === false) return
+    const { slotCount = SPARES_MAX } = this.options
+    const wanted = Math.max(1, Math.min(SPARES_MAX, slotCount - this.#bySlot.size))
+    while (this.#spares.length < wanted) this.#spares.push(this.#start())
+  }
+  #prepareSparesSoon(): void {
+    if (this.options.keepSpare === false) return
+    this.#preparing?.cancel()
+    this.#preparing = this.options.clock.setTimer(SPARE_DELAY_MS, () => this.#prepareSpares(), { unref: true })
   }
   #terminate(running: RunningWorker): void {
     this.#leaving.add(running)
@@ -136,10 +149,11 @@ export class SlotWorkers {
     const { slotIndex } = running
     this.#leaving.delete(running)
     if (this.#stopped) return
-    if (running === this.#spare) {
-      this.#spare = undefined
+    const spare = this.#spares.indexOf(running)
+    if (spare >= 0) {
+      this.#spares.splice(spare, 1)
       this.options.logger.error('spare slot worker died', { error: cause })
-      this.options.clock.setTimer(SPARE_RETRY_MS, () => this.#prepareSpare(), { unref: true })
+      this.#prepareSparesSoon()
       return
     }
     this.#bySlot.delete(slotIndex)

@@ -25,7 +25,7 @@ test('registers with the leader, and says what it has', async (t) => {
     { slotIndex: 1, state: 'FREE' },
   ])
   t.deepEqual(leader.registrations[0]!.memory, { managedBytes: 100, slotBytes: 50 })
-  t.is(world.workers.started.length, 1) // The spare.
+  t.is(world.workers.started.length, 2) // The spares.
   const heartbeat = await world.call(leader.taskExecutor().heartbeat({ sequence: 1 }))
   t.deepEqual(heartbeat.attempts, [])
 })
