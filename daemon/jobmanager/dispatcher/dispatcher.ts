@@ -59,7 +59,7 @@ export interface DispatcherOptions {
 interface RunningJob {
   readonly master: JobMaster
   readonly unregister: () => void
-  /** Counts as unfinished in the job's fact. */
+  /** Ends when its recovery counts as survived, at the latest. */
   recovery?: Timer
 }
 
@@ -237,36 +237,40 @@ export class Dispatcher implements DispatcherGateway {
   }
   async #takeOver(found: Versioned<JobFact>): Promise<void> {
     const { clock, logger } = this.options
+    const loading = this.#load(found.value) // Beside the write: nothing of the job runs for that.
+    loading.catch(() => {}) // Below.
     const fact = await this.#set(found, recoveryBegun)
     try {
-      await this.#begin(fact)
+      await this.#begin(fact, loading)
     } catch (cause) {
       // It was survived, whatever it was.
       await this.#set(fact, recoverySurvived).catch((error: unknown) => logger.debug('a survived recovery was not recorded', { error }))
       throw cause
     }
     const job = this.#jobs.get(fact.value.jobId)
-    if (!job) return
-    const survived = () => {
-      this.#survived(job).catch((cause: unknown) => logger.debug('a survived recovery was not recorded', { cause }))
-    }
-    job.recovery = clock.setTimer(SURVIVED_AFTER_MS, survived, { unref: true })
+    if (job) job.recovery = clock.setTimer(SURVIVED_AFTER_MS, () => this.#recovered(fact.value.jobId), { unref: true })
   }
-  async #begin(fact: Versioned<JobFact>): Promise<void> {
+  async #load(fact: JobFact): Promise<JobGraph> {
+    const [jobGraph] = await Promise.all([loadJobGraph(this.options.blobs, fact), this.#checkBlobs(fact)])
+    return jobGraph
+  }
+  async #begin(fact: Versioned<JobFact>, loading = this.#load(fact.value)): Promise<void> {
     let jobGraph: JobGraph
     try {
-      jobGraph = await loadJobGraph(this.options.blobs, fact.value)
-      await this.#checkBlobs(fact.value)
+      jobGraph = await loading
     } catch (cause) {
       return this.#failUnrecoverable(fact, cause)
     }
     await this.#startOrFail(jobGraph, fact)
   }
-  async #survived(job: RunningJob): Promise<void> {
-    if (!job.recovery) return
-    job.recovery.cancel()
-    delete job.recovery
-    await job.master.updateFact(recoverySurvived)
+  #recovered(jobId: string): void {
+    const { logger } = this.options
+    const job = this.#jobs.get(jobId)
+    if (job) this.#survived(job).catch((cause: unknown) => logger.debug('a survived recovery was not recorded', { jobId, cause }))
+  }
+  async #survived({ master, recovery }: RunningJob): Promise<void> {
+    recovery?.cancel()
+    if (master.fact.unfinishedRecoveries !== undefined) await master.updateFact(recoverySurvived)
   }
   async #retry(jobId: string, release: () => void): Promise<void> {
     const fact = await this.options.reign.facts.readJob(jobId)
@@ -297,8 +301,20 @@ export class Dispatcher implements DispatcherGateway {
   async #start(jobGraph: JobGraph, fact: Versioned<JobFact>): Promise<void> {
     const { reign, blobs, resourceManager: slots, clock, random, logger, settingsOf, createCoordinators, endpoints } = this.options
     const settings = settingsOf(jobGraph)
-    const onEnded = (details: JobDetails) => this.#ended(details)
-    const master = new JobMaster({ jobGraph, fact, reign, blobs, slots, clock, random, logger, settings, createCoordinators, onEnded })
+    const master = new JobMaster({
+      jobGraph,
+      fact,
+      reign,
+      blobs,
+      slots,
+      clock,
+      random,
+      logger,
+      settings,
+      createCoordinators,
+      onAllRunning: () => this.#recovered(jobGraph.jobId),
+      onEnded: (details) => this.#ended(details),
+    })
     const unregister = endpoints.register(jobMasterGateway, master, jobGraph.jobId)
     this.#jobs.set(jobGraph.jobId, { master, unregister })
     try {

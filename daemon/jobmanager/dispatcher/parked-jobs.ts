@@ -4,7 +4,7 @@
  *
  * So the job's fact counts the recoveries that were begun and not survived:
  *   0 -> begun:   the leader that finds the job counts one more, durably, before it does anything else with it
- *   begun -> 0:   the leader has lived SURVIVED_AFTER_MS with the job, or stops cleanly
+ *   begun -> 0:   all tasks run under the leader, its enumerators too; or it has lived SURVIVED_AFTER_MS with the job; or it stops cleanly
  *   begun twice:  the next leader parks the job. Its tasks run on, nobody moves them, and all other jobs are served. After a while, longer
  *                 with each leader that it cost, the job is tried again: one parked job at a time, so that it is known which one it was.
  * A reign that ends early for another reason (its session expired) counts as well; it costs the job a wait, never a restart.

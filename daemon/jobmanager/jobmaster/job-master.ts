@@ -66,6 +66,8 @@ export interface JobMasterOptions {
   readonly logger: Logger
   readonly settings: JobMasterSettings
   readonly createCoordinators: CoordinatorFactory
+  /** Each time that all tasks run, those that were adopted among them. */
+  readonly onAllRunning: () => void
   /** Once, when the end is durable. */
   readonly onEnded: (details: JobDetails) => void
 }
@@ -330,6 +332,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       allRunning: () => {
         this.#checkpoints.startTriggering()
         this.#drain.look()
+        this.options.onAllRunning()
       },
       regionsStopped: (regions, wholeJob, cause) => {
         const level = isFlottError(cause, 'JOB_CANCELED', 'SHUTTING_DOWN') ? 'info' : 'warn'

@@ -19,10 +19,16 @@ async function running(): Promise<{ plane: ControlPlane; tm: FakeTaskManager }> 
   await plane.until(other.jobId, 'RUNNING')
   return { plane, tm }
 }
-/** The next leader, which finds all tasks running, and dies soon after. */
+/** The next leader, which finds all tasks running, and dies where the enumerators would start. */
 async function leaderThatDies(plane: ControlPlane, tm: FakeTaskManager): Promise<void> {
-  await nextLeader(plane, tm)
+  await leaderInRecovery(plane, tm)
   await plane.crashLeader()
+}
+async function leaderInRecovery(plane: ControlPlane, tm: FakeTaskManager): Promise<void> {
+  const { coordinators } = plane
+  coordinators.beforeSources = () => new Promise(() => {})
+  await nextLeader(plane, tm)
+  coordinators.beforeSources = async () => {}
 }
 async function nextLeader(plane: ControlPlane, tm: FakeTaskManager): Promise<void> {
   await plane.lead()
@@ -72,8 +78,10 @@ test('only the job that leaders die of waits longer and longer; the others are s
   await leaderThatDies(plane, tm)
   await leaderThatDies(plane, tm)
   await nextLeader(plane, tm)
-  await plane.until(jobId, 'RUNNING') // Tried again,
+  plane.coordinators.beforeSources = () => new Promise(() => {})
+  await plane.until(jobId, 'RECONCILING') // Tried again,
   await plane.crashLeader() // and it was the one.
+  plane.coordinators.beforeSources = async () => {}
   await nextLeader(plane, tm)
   t.is(recoveries(plane), 3)
   t.regex((await plane.dispatcher.describeJob({ jobId })).waitingFor!, /tried again in 30 s/)
@@ -82,23 +90,32 @@ test('only the job that leaders die of waits longer and longer; the others are s
   t.is(recoveries(plane, other.jobId), undefined)
 })
 
-test('a recovery that is survived is forgotten; leaders that die later cost nothing', async (t) => {
+test('leaders that die once all tasks are adopted cost nothing, however soon', async (t) => {
   const { plane, tm } = await running()
   for (let reign = 0; reign < 4; reign++) {
     await plane.crashLeader()
     await nextLeader(plane, tm)
-    t.is(recoveries(plane), 1)
-    await plane.clock.advance(11_000)
+    await plane.until(jobId, 'RUNNING')
+    await plane.clock.advance(100)
     t.is(recoveries(plane), undefined)
-    t.is(await plane.status(jobId), 'RUNNING')
   }
+})
+
+test('a recovery that can not end is survived after ten seconds', async (t) => {
+  const { plane, tm } = await running()
+  await plane.crashLeader()
+  await leaderInRecovery(plane, tm)
+  await plane.clock.advance(9_000)
+  t.is(recoveries(plane), 1)
+  await plane.clock.advance(1_500)
+  t.is(recoveries(plane), undefined)
 })
 
 test('a leader that stops cleanly was not killed by what it recovered', async (t) => {
   const { plane, tm } = await running()
   await plane.crashLeader()
   for (let reign = 0; reign < 4; reign++) {
-    await nextLeader(plane, tm)
+    await leaderInRecovery(plane, tm)
     t.is(recoveries(plane), 1)
     await plane.jobManager.stop()
     t.is(recoveries(plane), undefined)
