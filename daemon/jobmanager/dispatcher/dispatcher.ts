@@ -18,10 +18,11 @@ import type {
 import { jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
-import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import { collectedPrefix, type ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
+import { CollectedResults } from '../jobmaster/collected-results.js'
 import type { CoordinatorFactory } from '../jobmaster/coordinator-factory.js'
 import { JobMaster } from '../jobmaster/job-master.js'
 import type { JobMasterSettings } from '../jobmaster/job-master-settings.js'
@@ -151,7 +152,7 @@ export class Dispatcher implements DispatcherGateway {
     const { jobId, operatorId, after } = request
     const job = this.#jobs.get(jobId)
     const isParked = this.#parked.get(jobId) !== undefined
-    const collected = isParked ? undefined : job ? job.master.collected : this.#completedJob(jobId).collected
+    const collected = isParked ? undefined : job ? job.master.collected : await this.#collectedOf(this.#completedJob(jobId))
     const { records, next, more } = collected?.fetch(operatorId, after) ?? { records: [], next: after, more: false }
     return { records, next, ended: !job && !isParked && !more }
   }
@@ -374,12 +375,26 @@ export class Dispatcher implements DispatcherGateway {
       })
   }
   /** The fact first: from then on nothing names the blobs. The artifact may be another job's, too, and stays. */
+  /** In memory, or as an earlier reign has left them. */
+  async #collectedOf(job: CompletedJob): Promise<CollectedResults> {
+    if (job.collected) return job.collected
+    const { blobs, logger, reign } = this.options
+    const onNotDeleted = (error: unknown) => logger.warn('collected records that were fetched are not deleted', { error })
+    const collected = new CollectedResults({ jobId: job.fact.jobId, checkpointing: true, epoch: reign.epoch, blobs, onNotDeleted })
+    await collected.load()
+    const known = this.#completed.get(job.fact.jobId)
+    if (known?.collected) return known.collected
+    if (known) this.#completed.add({ ...known, collected })
+    return collected
+  }
   async #forget({ fact }: CompletedJob): Promise<void> {
     const { reign, blobs } = this.options
     await reign.whenConfirmed()
     const found = await reign.facts.readJob(fact.jobId)
     if (found) await reign.facts.deleteJob(fact.jobId, found.version)
-    await blobs.delete([fact.jobGraph, fact.result, fact.history].filter((name) => name !== undefined))
+    const names = [fact.jobGraph, fact.result, fact.history].filter((name) => name !== undefined)
+    for await (const { name } of blobs.list(collectedPrefix(fact.jobId))) names.push(name)
+    await blobs.delete(names)
   }
 }
 

@@ -109,7 +109,13 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     this.blobs = blobs
     this.logger = logger.child({ jobId: jobGraph.jobId })
     this.signal = AbortSignal.any([reign.signal, this.#ending.signal])
-    this.collected = new CollectedResults(settings.checkpoints.intervalMs > 0)
+    this.collected = new CollectedResults({
+      jobId: jobGraph.jobId,
+      checkpointing: settings.checkpoints.intervalMs > 0,
+      epoch: reign.epoch,
+      blobs,
+      onNotDeleted: (error) => this.logger.warn('collected records that were fetched are not deleted', { error }),
+    })
     this.#mailbox = new Mailbox((error) => this.#turnFailed(error))
     this.#keeper = new JobFactKeeper(reign, clock, fact)
     this.#graph = new ExecutionGraph(jobGraph, fact.value.attemptNumber + 1, () => clock.now())
@@ -169,6 +175,7 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       this.#recordedDeployment(),
       loadHistory(this.blobs, this.fact),
       isFresh ? undefined : findNewest(),
+      this.collected.load(),
     ])
     this.run(() => {
       this.#disconnect = this.options.slots.connectJobMaster(this.jobGraph.jobId, this)
@@ -257,9 +264,12 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   }
   async sendCollected(request: Parameters<JobMasterGateway['sendCollected']>[0]): Promise<{ accepted: true }> {
     while (!this.collected.hasRoom(request.operatorId)) await sleep(this.clock, ROOM_CHECK_MS, this.signal)
-    return this.#turn(() => {
-      if (this.#graph.isCurrent(request.attemptId)) this.collected.add(request)
+    let added: Promise<void> | undefined
+    await this.#turn(() => {
+      if (this.#graph.isCurrent(request.attemptId)) added = this.collected.add(request)
     })
+    await added
+    return { accepted: true }
   }
 
   // ---- SlotOwner.

@@ -4,6 +4,7 @@
  */
 import { FlottError } from '#core/errors.js'
 import type { InspectedBlob, ReplicaGateway } from '#protocol/gateways/replication-gateway.js'
+import { collectedPrefix } from '#protocol/ha/blobs.js'
 import type { FactStore, Replica } from '#protocol/ha/facts.js'
 import type { BlobProblem, DiskCheck, FsckResponse, GarbageBlob, GcResponse } from '#protocol/rest/storage-check.js'
 import { isMember } from './in-sync-set.js'
@@ -139,6 +140,7 @@ async function named({ facts, store, decode }: StorageOperationsOptions): Promis
     if (!job) continue
     try {
       for (const name of await blobsOf(job.value, store, decode)) names.add(name)
+      for await (const { name } of store.list(collectedPrefix(jobId))) names.add(name)
     } catch (error) {
       unreadable.push({ job: jobId, message: (error as Error).message })
     }

@@ -5,11 +5,17 @@ import type { Epoch } from '#core/epoch.js'
  * attempt and checkpoint:
  *   artifact/<sha256>   graph/<sha256>   deployment/<job>/<n>-<sha256>   manifest/<job>/<checkpoint>-<sha256>
  *   chunk/<job>/<checkpoint>/<attempt>/<operator id>-<part>   result/<job>/<sha256>   history/<job>/<sha256>
+ *   collected/<job>/<operator id>/<first running number>-<epoch>-<serial>   (named by no fact; all of a job's are live)
  */
 export interface BlobInfo {
   readonly name: string
   readonly bytes: number
   readonly crc32: number
+}
+
+/** Of what collect sinks have sent. */
+export function collectedPrefix(jobId: string): string {
+  return `collected/${jobId}/`
 }
 
 export interface BlobStore {

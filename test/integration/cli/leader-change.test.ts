@@ -45,3 +45,34 @@ test.serial('an attached run goes on through a change of leader, and says so onc
   t.is(found.code, 0, found.stderr)
   t.is((JSON.parse(found.stdout) as { leader: { address: string } }).leader.address, next.restUrl)
 })
+
+test.serial('collected records come once each, through two leaders that are killed', async (t) => {
+  t.timeout(300_000)
+  const zookeeper = await ZooKeeperServer.start()
+  t.teardown(() => zookeeper.remove())
+  const cluster = await ProcessCluster.start({
+    jobManagers: 2,
+    taskManagers: 1,
+    slots: 2,
+    supervised: true,
+    zookeeper: zookeeper.connect,
+  })
+  t.teardown(() => cluster.stop())
+  const count = 8_000
+  const run = cluster.startFlott(['run', '-p', '2', 'test/integration/cli/programs/collected-numbers.ts', String(count), '500'])
+  const checkpoints = async () => {
+    const [job] = await cluster.jobs()
+    return job ? (await cluster.rest<{ counts: { completed: number } }>(`/jobs/${job.jid}/checkpoints`)).counts.completed : 0
+  }
+  let before = 0
+  for (let reign = 0; reign < 2; reign++) {
+    await cluster.until('checkpoints are complete', async () => (await checkpoints()) >= before + 3)
+    before = await checkpoints()
+    const leader = await cluster.leader()
+    await leader.kill('SIGKILL')
+    await leader.start()
+  }
+  const { code, stdout, stderr } = await run.result
+  t.is(code, 0, stderr + cluster.logs())
+  t.deepEqual(JSON.parse(stdout), { came: count, different: count })
+})
