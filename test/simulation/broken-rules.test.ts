@@ -21,7 +21,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'name-hosts': { says: /names .* which in-sync .* does not have/, count: 40, steps: 6, faults: ['disk is lost', 'crash'] },
   'delta-since-any-snapshot': {
     says: LOST_OR_DOUBLED,
-    count: 90,
+    count: 200,
     steps: 16,
     shape: 'manyKeys',
     faults: ['disk fails', 'user code throws'],
@@ -43,7 +43,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   },
   'file-without-attempt': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
   'acknowledge-before-fsync': { says: /is committed, and lines are lost|lines are lost/, count: 20, faults: ['power fails'] },
-  'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 60, steps: 6, shape: 'keyedSum', faults: ['messages are lost', 'cut'] },
+  'ignore-sequence-numbers': { says: LOST_OR_DOUBLED, count: 150, steps: 10, shape: 'manyKeys', faults: ['messages are lost'] },
   'hand-out-untouched': { says: LOST_OR_DOUBLED, count: 20, steps: 6, shape: 'edited', faults: ['user code throws'] },
   'end-with-one-marker': { says: /is committed, but checkpoint/, count: 10 },
   'lead-out-of-sync': {
