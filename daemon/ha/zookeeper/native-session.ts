@@ -56,6 +56,9 @@ export interface NativeSessionOptions {
  * One session over handles of the npm client. A handle that has lost its connection is dropped, and the session is attached to a new
  * one: left alone, the library tries to connect without a pause, which takes the whole main thread while the ensemble is down. A
  * handle dropped while it is not connected ends no session.
+ *
+ * Nothing goes on within a callback of the library. It calls back when it has closed its socket and before libuv knows: a socket that is
+ * opened then gets the same number, libuv takes it for the old one, and ends the process with SIGABRT.
  */
 export class NativeSession implements ZooKeeperSession {
   readonly id: string
@@ -81,17 +84,21 @@ export class NativeSession implements ZooKeeperSession {
 
   #adopt(native: NativeClient): void {
     this.#native = native
-    native.on('connecting', () => {
-      if (native !== this.#native) return
+    const on = (event: 'connecting' | 'connect' | 'close', happened: () => void) =>
+      native.on(event, () =>
+        this.options.clock.defer(() => {
+          if (native === this.#native) happened()
+        }),
+      )
+    const disconnected = () => {
       this.#state.change('SUSPENDED')
-      this.options.clock.defer(() => this.#drop(native)) // Not from within a callback of the handle.
-    })
-    native.on('connect', () => {
-      if (native === this.#native) this.#state.change('CONNECTED')
-    })
-    native.on('close', () => {
-      if (native === this.#native) this.#end() // Expired.
-    })
+      this.#drop(native)
+    }
+    on('connecting', disconnected)
+    on('connect', () => this.#state.change('CONNECTED'))
+    on('close', () => this.#end()) // Expired.
+    // Since it said that it is connected.
+    if (native.state !== CONNECTED_STATE) this.options.clock.defer(() => native === this.#native && disconnected())
   }
 
   #drop(native: NativeClient): void {
@@ -238,9 +245,10 @@ export class NativeSession implements ZooKeeperSession {
 
   /** Watchers are also told of the session's events, any number of times; `onChange` hears one change. */
   #arm(onChange: () => void): { watcher(): Watcher; off(): void } {
-    const fire = () => {
-      if (this.#watches.delete(fire)) onChange()
-    }
+    const fire = () =>
+      this.options.clock.defer(() => {
+        if (this.#watches.delete(fire)) onChange()
+      })
     this.#watches.add(fire)
     return {
       watcher: () => (type) => {
@@ -258,8 +266,12 @@ export class NativeSession implements ZooKeeperSession {
       const timer = this.options.clock.setTimer(this.timeoutMs, () =>
         reject(new FlottError('ZOOKEEPER_UNAVAILABLE', `${doing}: no answer within ${this.timeoutMs} ms`)),
       )
-      const settle = (rc: number, text: string, answer?: A) => {
-        timer.cancel()
+      const settle = (rc: number, text: string, answer?: A) =>
+        this.options.clock.defer(() => {
+          timer.cancel()
+          settled(rc, text, answer)
+        })
+      const settled = (rc: number, text: string, answer?: A) => {
         if (rc === RC.OK && answer) resolve(answer)
         else if (rc === RC.CLOSING && this.state !== 'LOST')
           reject(new FlottError('ZOOKEEPER_UNAVAILABLE', `${doing}: the connection is dropped`))

@@ -75,8 +75,8 @@ export class NativeZooKeeper implements ZooKeeper {
         timer.cancel()
         native.off('connect', connected)
         native.off('close', closed)
-        if (error) reject(error)
-        else resolve()
+        // Not within a callback of the library: see NativeSession.
+        this.deps.clock.defer(() => (error ? reject(error) : resolve()))
       }
       const connected = () => settle()
       const closed = () => settle(new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'ZooKeeper refused the session: it has ended'))
@@ -98,9 +98,11 @@ export class NativeZooKeeper implements ZooKeeper {
   #authorize(native: NativeClient, scheme: string, auth: string): Promise<void> {
     return new Promise((resolve, reject) => {
       native.add_auth(scheme, auth, (rc, text) => {
-        if (rc === RC.OK) return resolve()
-        reject(errorOf(rc, `authorization by ${scheme}`, text))
-        this.deps.clock.defer(() => native.close())
+        this.deps.clock.defer(() => {
+          if (rc === RC.OK) return resolve()
+          reject(errorOf(rc, `authorization by ${scheme}`, text))
+          native.close()
+        })
       })
     })
   }
