@@ -12,7 +12,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 if [ $# -eq 0 ]; then
   # shellcheck disable=SC2046 # several paths
   set -- 'dist/test/*.test.js' $(node dist/test/unit-groups.js) \
-    'dist/test/{contract,integration,operators,simulation,types,chaos,boot}/**/*.test.js'
+    'dist/test/{contract,integration,operators,simulation,types,chaos}/**/*.test.js'
 fi
 {
   code=0
