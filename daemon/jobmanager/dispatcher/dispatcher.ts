@@ -102,7 +102,8 @@ export class Dispatcher implements DispatcherGateway {
     await Promise.all(
       jobs.map(async (job) => {
         job.unregister()
-        if (this.options.reign.holds()) await this.#survived(job)
+        job.recovery?.cancel()
+        if (this.options.reign.holds()) await this.#recovered(job)
         await job.master.stop()
       }),
     )
@@ -141,7 +142,10 @@ export class Dispatcher implements DispatcherGateway {
     const job = this.#jobs.get(jobId)
     if (job) return job.master.describe()
     const parked = this.#parked.get(jobId)
-    if (parked) return this.#parked.details(jobId, await this.#graphOf(parked))
+    if (parked) {
+      const jobGraph = await this.#graphOf(parked)
+      return this.#parked.details(jobId, jobGraph) ?? this.describeJob({ jobId }) // It may have been tried meanwhile.
+    }
     return completedDetails(this.#completedJob(jobId), this.options.blobs)
   }
   async fetchCollected(request: {
@@ -237,7 +241,7 @@ export class Dispatcher implements DispatcherGateway {
     await this.#takeOver(fact)
   }
   async #takeOver(found: Versioned<JobFact>): Promise<void> {
-    const { clock, logger } = this.options
+    const { clock } = this.options
     const loading = this.#load(found.value) // Beside the write: nothing of the job runs for that.
     loading.catch(() => {}) // Below.
     const fact = await this.#set(found, recoveryBegun)
@@ -245,11 +249,11 @@ export class Dispatcher implements DispatcherGateway {
       await this.#begin(fact, loading)
     } catch (cause) {
       // It was survived, whatever it was.
-      await this.#set(fact, recoverySurvived).catch((error: unknown) => logger.debug('a survived recovery was not recorded', { error }))
+      await this.#set(fact, recoverySurvived).catch((error: unknown) => this.#notRecorded(fact.value.jobId, error))
       throw cause
     }
     const job = this.#jobs.get(fact.value.jobId)
-    if (job) job.recovery = clock.setTimer(SURVIVED_AFTER_MS, () => this.#recovered(fact.value.jobId), { unref: true })
+    if (job) job.recovery = clock.setTimer(SURVIVED_AFTER_MS, () => void this.#recovered(job), { unref: true })
   }
   async #load(fact: JobFact): Promise<JobGraph> {
     const [jobGraph] = await Promise.all([loadJobGraph(this.options.blobs, fact), this.#checkBlobs(fact)])
@@ -264,14 +268,14 @@ export class Dispatcher implements DispatcherGateway {
     }
     await this.#startOrFail(jobGraph, fact)
   }
-  #recovered(jobId: string): void {
-    const { logger } = this.options
-    const job = this.#jobs.get(jobId)
-    if (job) this.#survived(job).catch((cause: unknown) => logger.debug('a survived recovery was not recorded', { jobId, cause }))
-  }
-  async #survived({ master, recovery }: RunningJob): Promise<void> {
+  /** Never rejects: where it can not be recorded, the next leader counts one recovery too many. */
+  async #recovered({ master, recovery }: RunningJob): Promise<void> {
     recovery?.cancel()
-    if (master.fact.unfinishedRecoveries !== undefined) await master.updateFact(recoverySurvived)
+    if (master.fact.unfinishedRecoveries === undefined) return
+    await master.updateFact(recoverySurvived).catch((error: unknown) => this.#notRecorded(master.jobGraph.jobId, error))
+  }
+  #notRecorded(jobId: string, error: unknown): void {
+    this.options.logger.debug('a survived recovery was not recorded', { jobId, error })
   }
   async #retry(jobId: string, release: () => void): Promise<void> {
     const fact = await this.options.reign.facts.readJob(jobId)
@@ -313,7 +317,10 @@ export class Dispatcher implements DispatcherGateway {
       logger,
       settings,
       createCoordinators,
-      onAllRunning: () => this.#recovered(jobGraph.jobId),
+      onAllRunning: () => {
+        const job = this.#jobs.get(jobGraph.jobId)
+        if (job) void this.#recovered(job)
+      },
       onEnded: (details) => this.#ended(details),
     })
     const unregister = endpoints.register(jobMasterGateway, master, jobGraph.jobId)
@@ -374,7 +381,6 @@ export class Dispatcher implements DispatcherGateway {
         this.#completed.add(job)
       })
   }
-  /** The fact first: from then on nothing names the blobs. The artifact may be another job's, too, and stays. */
   /** In memory, or as an earlier reign has left them. */
   async #collectedOf(job: CompletedJob): Promise<CollectedResults> {
     if (job.collected) return job.collected
@@ -387,6 +393,7 @@ export class Dispatcher implements DispatcherGateway {
     if (known) this.#completed.add({ ...known, collected })
     return collected
   }
+  /** The fact first: from then on nothing names the blobs. The artifact may be another job's, too, and stays. */
   async #forget({ fact }: CompletedJob): Promise<void> {
     const { reign, blobs } = this.options
     await reign.whenConfirmed()

@@ -96,9 +96,9 @@ export class ParkedJobs {
   overviews(): readonly JobOverview[] {
     return [...this.#jobs.values()].map((parked) => this.#overview(parked))
   }
-  details(jobId: string, jobGraph: JobGraph): JobDetails {
-    const parked = this.#jobs.get(jobId)!
-    return { ...bareDetails(parked.fact.value, jobGraph), ...this.#overview(parked) }
+  details(jobId: string, jobGraph: JobGraph): JobDetails | undefined {
+    const parked = this.#jobs.get(jobId)
+    return parked && { ...bareDetails(parked.fact.value, jobGraph), ...this.#overview(parked) }
   }
   stop(): void {
     this.#stopped = true

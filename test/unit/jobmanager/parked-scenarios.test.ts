@@ -34,15 +34,20 @@ async function nextLeader(plane: ControlPlane, tm: FakeTaskManager): Promise<voi
   await plane.lead()
   await plane.connect(tm)
 }
-const recoveries = (plane: ControlPlane, id = jobId) => plane.facts.jobs.get(id)!.value.unfinishedRecoveries
-
-test('what two leaders in a row did not survive waits, with the reason, while its tasks run on', async (t) => {
+/** The third leader, after two that died in the recovery; `tasks` ran before. */
+async function parked(): Promise<{ plane: ControlPlane; tm: FakeTaskManager; tasks: readonly string[] }> {
   const { plane, tm } = await running()
   const tasks = tm.running()
   await plane.crashLeader()
   await leaderThatDies(plane, tm)
   await leaderThatDies(plane, tm)
   await nextLeader(plane, tm)
+  return { plane, tm, tasks }
+}
+const recoveries = (plane: ControlPlane, id = jobId) => plane.facts.jobs.get(id)!.value.unfinishedRecoveries
+
+test('what two leaders in a row did not survive waits, with the reason, while its tasks run on', async (t) => {
+  const { plane, tm, tasks } = await parked()
   const { status, waitingFor } = await plane.dispatcher.describeJob({ jobId })
   t.is(status, 'SUSPENDED')
   t.regex(waitingFor!, /^parked: 2 leaders in a row ended while they recovered this job; tried again in 15 s/)
@@ -56,12 +61,7 @@ test('what two leaders in a row did not survive waits, with the reason, while it
 })
 
 test('parked jobs are tried one by one, and adopted with all their tasks once they are survived', async (t) => {
-  const { plane, tm } = await running()
-  const tasks = tm.running()
-  await plane.crashLeader()
-  await leaderThatDies(plane, tm)
-  await leaderThatDies(plane, tm)
-  await nextLeader(plane, tm)
+  const { plane, tm, tasks } = await parked()
   await plane.clock.advance(16_000)
   t.is(await plane.status(jobId), 'RUNNING')
   t.is(await plane.status(other.jobId), 'SUSPENDED')
@@ -73,11 +73,7 @@ test('parked jobs are tried one by one, and adopted with all their tasks once th
 })
 
 test('only the job that leaders die of waits longer and longer; the others are served from then on', async (t) => {
-  const { plane, tm } = await running()
-  await plane.crashLeader()
-  await leaderThatDies(plane, tm)
-  await leaderThatDies(plane, tm)
-  await nextLeader(plane, tm)
+  const { plane, tm } = await parked()
   plane.coordinators.beforeSources = () => new Promise(() => {})
   await plane.until(jobId, 'RECONCILING') // Tried again,
   await plane.crashLeader() // and it was the one.
@@ -159,11 +155,7 @@ test('slots that were given to a parked job, and that no deployment names, are f
 })
 
 test('a parked job is cancelled without anything of it running on the leader', async (t) => {
-  const { plane, tm } = await running()
-  await plane.crashLeader()
-  await leaderThatDies(plane, tm)
-  await leaderThatDies(plane, tm)
-  await nextLeader(plane, tm)
+  const { plane, tm } = await parked()
   plane.coordinators.calls.length = 0
   await plane.dispatcher.cancelJob({ jobId })
   await plane.until(jobId, 'CANCELED')
@@ -179,12 +171,34 @@ test('a parked job is cancelled without anything of it running on the leader', a
 })
 
 test('a parked job is known: its submission is idempotent, its records are not at an end', async (t) => {
-  const { plane, tm } = await running()
-  await plane.crashLeader()
-  await leaderThatDies(plane, tm)
-  await leaderThatDies(plane, tm)
-  await nextLeader(plane, tm)
+  const { plane } = await parked()
   await plane.dispatcher.submitJob({ jobGraph: poison })
   t.is(await plane.status(jobId), 'SUSPENDED')
   t.false((await plane.dispatcher.fetchCollected({ jobId, operatorId: 'x', after: 0 })).ended)
+})
+
+test('a parked job that is tried while somebody asks for its details is described as it is then', async (t) => {
+  const { plane } = await parked()
+  const { get } = plane.blobs
+  let answer = () => {}
+  plane.blobs.get = async (name) => {
+    plane.blobs.get = get
+    await new Promise<void>((resolve) => (answer = resolve))
+    return get.call(plane.blobs, name)
+  }
+  const details = plane.dispatcher.describeJob({ jobId })
+  await plane.until(jobId, 'RUNNING')
+  answer()
+  t.is((await details).status, 'RUNNING')
+})
+
+test('a leader that stops while it is suspended stops all the same, and its JobMasters with it', async (t) => {
+  const { plane, tm } = await running()
+  await plane.crashLeader()
+  await leaderInRecovery(plane, tm)
+  plane.reign.suspend()
+  const stopped = plane.jobManager.stop()
+  await plane.clock.advance(1_000)
+  await t.notThrowsAsync(stopped)
+  t.is(recoveries(plane), 1)
 })
