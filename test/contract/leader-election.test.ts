@@ -41,6 +41,16 @@ async function simulated(): Promise<Ensemble> {
   }
 }
 
+function retrievalOver(ensemble: Ensemble, paths: ClusterPaths): ZooKeeperLeaderRetrieval {
+  return new ZooKeeperLeaderRetrieval({
+    zookeeper: ensemble.client('client'),
+    paths,
+    clock: systemClock,
+    logger: silentLogger,
+    retryWaitMs: 20,
+  })
+}
+
 async function real(): Promise<Ensemble> {
   const server = await ZooKeeperServer.start()
   const directory = await mkdtemp(join(tmpdir(), 'flott-runtime-'))
@@ -274,13 +284,7 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
   })
 
   check('what no leader wrote is nobody, and does no harm', async (t, { candidate, ensemble, paths }) => {
-    const retrieval = new ZooKeeperLeaderRetrieval({
-      zookeeper: ensemble.client('client'),
-      paths,
-      clock: systemClock,
-      logger: silentLogger,
-      retryWaitMs: 20,
-    })
+    const retrieval = retrievalOver(ensemble, paths)
     const a = candidate('a')
     await a.start()
     const reign = await a.reign(1)
@@ -296,13 +300,7 @@ for (const [kind, open] of Object.entries({ 'simulated ZooKeeper': simulated, Zo
   })
 
   check('retrieval hears of each leader once, and of its end', async (t, { candidate, ensemble, paths }) => {
-    const retrieval = new ZooKeeperLeaderRetrieval({
-      zookeeper: ensemble.client('client'),
-      paths,
-      clock: systemClock,
-      logger: silentLogger,
-      retryWaitMs: 20,
-    })
+    const retrieval = retrievalOver(ensemble, paths)
     const heard: (string | undefined)[] = []
     let wake = () => {}
     retrieval.watch((leader) => {

@@ -8,8 +8,8 @@ import { LeaderListeners } from '../leader-listeners.js'
 import type { ClusterPaths, ZooKeeper, ZooKeeperNode, ZooKeeperSession } from './zookeeper.js'
 
 /**
- * Follows the `leader` node, and the mark of a TaskManager where one is to be told, over a session of its own. While the connection is lost the last known leader stays current: it may well
- * live. When the node is gone there is none.
+ * Follows the `leader` node, and the mark of a TaskManager where one is to be told, over a session of its own. While the connection is
+ * lost the last known leader stays current: it may well live. When the node is gone there is none.
  */
 export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   readonly #listeners = new LeaderListeners()

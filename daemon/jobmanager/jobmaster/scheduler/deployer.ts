@@ -193,7 +193,8 @@ export class Deployer {
   }
 
   submit(vertices: readonly ExecutionVertex[]): void {
-    if (this.#newest) this.options.submission.submit(vertices, this.#newest)
+    if (!this.#newest) throw new Error('no deployment was recorded')
+    this.options.submission.submit(vertices, this.#newest)
   }
 }
 
