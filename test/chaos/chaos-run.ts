@@ -173,6 +173,7 @@ class ChaosRun {
     await this.#control.end()
     if (await this.#recovered(await this.#lastCheckpoint())) {
       await this.#control.finish(RECOVERY_MAX_MS)
+      for (const jobId of this.#control.stuck) await this.#tellStory(jobId)
       this.#output.read()
       const rounds = this.#output.rounds + ROUNDS_AHEAD
       writeFileSync(join(this.#main, 'stop.new'), String(rounds))
@@ -192,6 +193,14 @@ class ChaosRun {
     this.#report.records = this.#output.lines
     this.#report.control = this.#control.counts
     this.#report.minutes = (performance.now() - this.#began) / 60_000
+  }
+
+  /** All that is known of a job, for whoever has nothing but this output. */
+  async #tellStory(jobId: string): Promise<void> {
+    for (const part of ['', '/checkpoints', '/exceptions'])
+      this.#tell(`/jobs/${jobId}${part}: ${JSON.stringify(await this.#ask(`/jobs/${jobId}${part}`))}`)
+    for (const { name, daemon } of this.hurt.daemons)
+      for (const line of daemon.log.split('\n').filter((line) => line.includes(jobId))) this.#tell(`${name}: ${line}`)
   }
 
   #violation(text: string): void {

@@ -36,6 +36,8 @@ export interface ControlJob {
 export class ControlJobs {
   readonly #jobs: ControlJob[] = []
   readonly violations: string[] = []
+  /** Ids of jobs that should have ended and have not. */
+  readonly stuck: string[] = []
   readonly counts = { submitted: 0, submitFailed: 0, cancelled: 0, cancelFailed: 0, finished: 0 }
   #running = true
   #loop: Promise<void> = Promise.resolve()
@@ -159,6 +161,7 @@ export class ControlJobs {
         this.#violation(
           `after ${withinMs} ms without faults there are still ${open.map(({ name, state }) => `${name} ${state}`).join(', ')}`,
         )
+        this.stuck.push(...open.map(({ jid }) => jid))
         return
       }
       for (const { jid, name } of open) {
