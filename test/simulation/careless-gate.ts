@@ -52,6 +52,9 @@ function countingGate(gate: InputGate): InputGate {
     get numBytesIn() {
       return gate.numBytesIn
     },
+    get numRecordBytesIn() {
+      return gate.numRecordBytesIn
+    },
     close: () => gate.close(),
   }
 }

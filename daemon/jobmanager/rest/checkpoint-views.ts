@@ -1,10 +1,14 @@
 /** Checkpoint statistics in the REST API's words. Pure. */
 import type { CheckpointStatistics, CheckpointStatisticsEntry } from '#protocol/gateways/dispatcher-gateway.js'
 import type { CheckpointItem, CheckpointsResponse } from '#protocol/rest/responses.js'
+import { distribution } from './statistics.js'
 
-/** Barriers are aligned: no checkpoint holds or overtakes records that are on their way. */
-const IN_FLIGHT = { alignment_buffered: 0, processed_data: 0, persisted_data: 0 } as const
-const NONE = summary([])
+/**
+ * Barriers overtake no records, so none are persisted with a checkpoint. What waits behind a barrier stays in the channel, and is not
+ * buffered for the alignment. Other than these, processed_data is measured.
+ */
+const IN_FLIGHT = { alignment_buffered: 0, persisted_data: 0 } as const
+const UNKNOWN = -1
 
 export function checkpointsView(statistics: CheckpointStatistics): CheckpointsResponse {
   const history = statistics.history.map(checkpointItem)
@@ -24,9 +28,9 @@ export function checkpointsView(statistics: CheckpointStatistics): CheckpointsRe
       checkpointed_size: summary(completed.map((entry) => entry.checkpointedSize)),
       state_size: summary(completed.map((entry) => entry.stateSize)),
       end_to_end_duration: summary(completed.map((entry) => entry.endToEndDurationMs)),
-      alignment_buffered: NONE,
-      processed_data: NONE,
-      persisted_data: NONE,
+      alignment_buffered: summary(completed.map(() => IN_FLIGHT.alignment_buffered)),
+      processed_data: summary(completed.map(processedData).filter((bytes) => bytes !== UNKNOWN)),
+      persisted_data: summary(completed.map(() => IN_FLIGHT.persisted_data)),
     },
     latest: {
       completed: newest('COMPLETED', false),
@@ -53,9 +57,11 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
     end_to_end_duration: entry.endToEndDurationMs,
     checkpointed_size: entry.checkpointedSize,
     state_size: entry.stateSize,
+    processed_data: processedData(entry),
     ...IN_FLIGHT,
     num_subtasks: entry.subtasksTotal,
     num_acknowledged_subtasks: entry.subtasksAcknowledged,
+    savepointFormat: null,
     tasks: Object.fromEntries(
       Object.entries(entry.tasks).map(([vertexId, task]) => [
         vertexId,
@@ -65,6 +71,7 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
           num_subtasks: task.total,
           num_acknowledged_subtasks: task.acknowledged,
           ...sumOf(task.subtasks, entry.triggerTimestamp),
+          processed_data: processedBytes(task),
           ...IN_FLIGHT,
         },
       ]),
@@ -74,6 +81,16 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
       ? { failure_message: entry.failureMessage ?? '', failure_timestamp: entry.triggerTimestamp + entry.endToEndDurationMs }
       : {}),
   }
+}
+
+/** What subtasks processed during their alignment; -1 where the checkpoint is known from its manifest only. */
+function processedData(entry: CheckpointStatisticsEntry): number {
+  const tasks = Object.values(entry.tasks).map(processedBytes)
+  return tasks.includes(UNKNOWN) ? UNKNOWN : tasks.reduce((sum, bytes) => sum + bytes, 0)
+}
+function processedBytes({ acknowledged, subtasks }: CheckpointStatisticsEntry['tasks'][string]): number {
+  const told = Object.values(subtasks).flatMap((subtask) => (subtask.processedBytes === undefined ? [] : [subtask.processedBytes]))
+  return told.length < acknowledged ? UNKNOWN : told.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 function sumOf(subtasks: CheckpointStatisticsEntry['tasks'][string]['subtasks'], triggerTimestamp: number): object {
@@ -88,17 +105,7 @@ function sumOf(subtasks: CheckpointStatisticsEntry['tasks'][string]['subtasks'],
 }
 
 function summary(values: readonly number[]): CheckpointsResponse['summary'][string] {
-  const sorted = [...values].sort((a, b) => a - b)
-  const at = (quantile: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? 0
-  const sum = sorted.reduce((total, value) => total + value, 0)
-  return {
-    min: at(0),
-    max: sorted.at(-1) ?? 0,
-    avg: sorted.length === 0 ? 0 : Math.round(sum / sorted.length),
-    p50: at(0.5),
-    p90: at(0.9),
-    p95: at(0.95),
-    p99: at(0.99),
-    p999: at(0.999),
-  }
+  const { min, max, avg, quantile } = distribution(values)
+  const percentiles = { p50: quantile(0.5), p90: quantile(0.9), p95: quantile(0.95), p99: quantile(0.99), p999: quantile(0.999) }
+  return { min, max, avg: Math.round(avg), ...percentiles }
 }

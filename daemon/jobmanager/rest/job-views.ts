@@ -6,6 +6,8 @@ import type { JobGraph, JobVertex } from '#protocol/graph/job-graph.js'
 import type { JobStatus } from '#protocol/ha/facts.js'
 import type {
   AccumulatorsResponse,
+  Aggregate,
+  AggregatedTaskDetails,
   ExceptionsResponse,
   ExecutionResultResponse,
   IoMetrics,
@@ -18,6 +20,7 @@ import type {
   VertexDetailsResponse,
 } from '#protocol/rest/responses.js'
 import { toTaggedJson } from '#protocol/rest/tagged-json.js'
+import { distribution } from './statistics.js'
 
 const EXECUTION_STATES: readonly ExecutionState[] = [
   'CREATED',
@@ -140,14 +143,43 @@ function ioMetrics(all: readonly (TaskMetrics | undefined)[]): IoMetrics {
 }
 
 export function vertexDetailsView(job: JobDetails, vertex: JobVertex, now: number): VertexDetailsResponse {
+  const subtasks = subtasksOf(job, vertex.id).map((subtask) => subtaskItem(subtask, now))
   return {
     id: vertex.id,
     name: vertex.name,
     parallelism: vertex.parallelism,
     maxParallelism: vertex.maxParallelism,
     now,
-    subtasks: subtasksOf(job, vertex.id).map((subtask) => subtaskItem(subtask, now)),
+    subtasks,
+    aggregated: aggregated(subtasks),
   }
+}
+
+const AGGREGATED_METRICS = [
+  'read-bytes',
+  'write-bytes',
+  'read-records',
+  'write-records',
+  'accumulated-backpressured-time',
+  'accumulated-busy-time',
+  'accumulated-idle-time',
+] as const
+const AGGREGATED_STATES = ['CREATED', 'SCHEDULED', 'INITIALIZING', 'DEPLOYING', 'RUNNING'] as const
+
+function aggregated(subtasks: readonly SubtaskItem[]): AggregatedTaskDetails {
+  const each = (names: readonly string[], value: (subtask: SubtaskItem, name: string) => number) =>
+    Object.fromEntries(names.map((name) => [name, aggregate(subtasks.map((subtask) => value(subtask, name)))]))
+  return {
+    metrics: each(AGGREGATED_METRICS, ({ metrics }, name) => metrics[name as (typeof AGGREGATED_METRICS)[number]]),
+    'status-duration': each(AGGREGATED_STATES, (subtask, state) => subtask['status-duration'][state as ExecutionState] ?? -1),
+  }
+}
+
+/** Whole numbers. */
+function aggregate(values: readonly number[]): Aggregate {
+  const { min, max, avg, sum, quantile } = distribution(values)
+  const at = (fraction: number) => Math.trunc(quantile(fraction))
+  return { min, max, avg: Math.trunc(avg), sum, median: at(0.5), p25: at(0.25), p75: at(0.75), p95: at(0.95) }
 }
 
 function subtaskItem(subtask: SubtaskDetails, now: number): SubtaskItem {
@@ -167,6 +199,7 @@ function subtaskItem(subtask: SubtaskDetails, now: number): SubtaskItem {
     metrics: ioMetrics([subtask.metrics]),
     'current-input-watermark': watermark !== undefined && Number.isFinite(watermark) ? watermark : null,
     user: subtask.metrics?.user ?? {},
+    'other-concurrent-attempts': [],
   }
 }
 

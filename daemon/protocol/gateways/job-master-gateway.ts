@@ -77,6 +77,8 @@ export interface CheckpointMetrics {
   readonly asyncDurationMs: number
   readonly checkpointedBytes: number
   readonly stateBytes: number
+  /** Of records that the task took between the first barrier and the last; absent in what earlier versions recorded. */
+  readonly processedBytes?: number
   readonly unaligned: boolean
 }
 

@@ -118,6 +118,15 @@ export interface SubtaskItem {
   readonly metrics: IoMetrics
   readonly 'current-input-watermark': number | null
   readonly user: Readonly<Record<string, number>>
+  /** No subtask has more than one attempt at a time. */
+  readonly 'other-concurrent-attempts': readonly never[]
+}
+export type Aggregate = Readonly<Record<'min' | 'max' | 'avg' | 'sum' | 'median' | 'p25' | 'p75' | 'p95', number>>
+export interface AggregatedTaskDetails {
+  /** By name: those of IoMetrics that are numbers. */
+  readonly metrics: Readonly<Record<string, Aggregate>>
+  /** By state, over all subtasks; -1 counts for those that are not in it. */
+  readonly 'status-duration': Readonly<Record<string, Aggregate>>
 }
 export interface VertexDetailsResponse {
   readonly id: string
@@ -126,6 +135,7 @@ export interface VertexDetailsResponse {
   readonly maxParallelism: number
   readonly now: number
   readonly subtasks: readonly SubtaskItem[]
+  readonly aggregated: AggregatedTaskDetails
 }
 export interface JobConfigResponse {
   readonly jid: string
@@ -183,10 +193,13 @@ export interface CheckpointItem {
   readonly checkpointed_size: number
   readonly state_size: number
   readonly alignment_buffered: number
+  /** Bytes of records that subtasks took between the first barrier and the last; records within a slot have none. -1: not known. */
   readonly processed_data: number
   readonly persisted_data: number
   readonly num_subtasks: number
   readonly num_acknowledged_subtasks: number
+  /** Of a savepoint. */
+  readonly savepointFormat: null
   readonly tasks: Readonly<Record<string, unknown>>
   readonly external_path?: string
   readonly discarded?: boolean

@@ -39,8 +39,10 @@ export interface InputGate {
   /** An alignment holds the channel back until unblocked. */
   block(channel: number): void
   unblock(channel: number): void
-  /** Bytes and records received, for metrics. */
+  /** Bytes received, for metrics. What stays in the slot comes by reference and has none. */
   readonly numBytesIn: number
+  /** Of these, those of records: without barriers, watermarks and other events. */
+  readonly numRecordBytesIn: number
   close(): void
 }
 

@@ -97,6 +97,11 @@ export class RoundRobinInputGate implements InputGate {
     for (const channel of this.channels) if (!channel.isLocal) bytes += channel.numBytesIn
     return bytes
   }
+  get numRecordBytesIn(): number {
+    let bytes = 0
+    for (const channel of this.channels) if (!channel.isLocal) bytes += channel.numBytesIn - channel.numEventBytesIn
+    return bytes
+  }
   close(): void {
     if (this.#closed) return
     this.#closed = true

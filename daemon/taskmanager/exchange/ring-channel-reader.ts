@@ -20,6 +20,7 @@ const NO_SCHEMA = decoderOf([])
 export class RingChannelReader {
   readonly isLocal = false
   numBytesIn = 0
+  numEventBytesIn = 0
   #decode: RowsDecoder = NO_SCHEMA
   #schema = 0
   #whole: Buffer | undefined
@@ -61,7 +62,7 @@ export class RingChannelReader {
     const whole = this.#whole
     if (whole) {
       this.#whole = undefined
-      if (whole[0] === FrameKind.Event) return decodeEventFrame(whole)
+      if (whole[0] === FrameKind.Event) return this.#event(whole)
       this.#records(batch, new DataView(whole.buffer, whole.byteOffset, whole.length), whole, 0)
       return undefined
     }
@@ -69,10 +70,14 @@ export class RingChannelReader {
     const at = this.ring.frameAt()
     const length = this.ring.lengthAt()
     let event: StreamEvent | undefined
-    if (memory.bytes[at] === FrameKind.Event) event = decodeEventFrame(memory.bytes.subarray(at, at + length))
+    if (memory.bytes[at] === FrameKind.Event) event = this.#event(memory.bytes.subarray(at, at + length))
     else this.#records(batch, memory.view, memory.bytes, at)
     this.#release(length)
     return event
+  }
+  #event(frame: Uint8Array): StreamEvent {
+    this.numEventBytesIn += frame.length
+    return decodeEventFrame(frame)
   }
   #release(length: number): void {
     this.numBytesIn += length

@@ -8,6 +8,7 @@ import type { NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executo
 import type { StreamEvent } from '../exchange/exchange.js'
 import type { TaskServices } from '../operators/operator.js'
 import { operatorError } from '../operators/operator-error.js'
+import { Alignment } from './alignment.js'
 import { type AlignerEffect, type Barrier, BarrierAligner } from './barrier-aligner.js'
 import { FinalCheckpoint } from './final-checkpoint.js'
 import { PendingTrigger, type TriggerMessage } from './pending-trigger.js'
@@ -41,7 +42,7 @@ export class StreamTask {
   readonly #early: (() => void)[] = []
   #suspended = 0
   #trigger!: PendingTrigger
-  #alignmentStart = 0
+  #alignment!: Alignment
   #endedChannels = new Set<number>()
   #dataEnded = new Set<number>()
   #drain = true
@@ -84,6 +85,10 @@ export class StreamTask {
     this.#aligner = new BarrierAligner(gate?.channelCount ?? 0, exactlyOnce)
     this.#valve = new WatermarkValve(gate?.channelCount ?? 0)
     const { clock, chunks, post } = this.env
+    this.#alignment = new Alignment(
+      () => clock.monotonicMs(),
+      () => gate?.numRecordBytesIn ?? 0,
+    )
     const { subtaskIndex } = this.spec.task.descriptor
     this.#trigger = new PendingTrigger({
       source: this.#io.chain.source,
@@ -254,7 +259,7 @@ export class StreamTask {
         this.#advance(this.#valve.statusReceived(channel, event.idle))
         break
       case 'barrier':
-        if (!this.#aligner.aligning) this.#alignmentStart = this.env.clock.monotonicMs()
+        this.#alignment.barrierCame(event)
         this.#align(this.#aligner.barrierReceived(channel, event))
         break
       case 'end-of-data':
@@ -291,7 +296,7 @@ export class StreamTask {
           effect.barrier.checkpointId,
           new FlottError('CHECKPOINT_FAILED', 'a newer checkpoint began before all barriers had come'),
         )
-      else this.#take(effect.barrier, this.env.clock.monotonicMs() - this.#alignmentStart)
+      else this.#take(effect.barrier)
     }
   }
   triggerCheckpoint(message: TriggerMessage): void {
@@ -309,11 +314,11 @@ export class StreamTask {
       return true
     }
     this.#trigger.clear()
-    this.#alignmentStart = this.env.clock.monotonicMs()
+    this.#alignment.barrierCame(barrier)
     this.#align(this.#aligner.barrierReceived(undefined, barrier))
     return true
   }
-  #take(barrier: Barrier, alignmentMs: number): void {
+  #take(barrier: Barrier): void {
     this.#suspended++
     const failed = (error: unknown) => this.failInOperator(error)
     const taken = () => {
@@ -322,7 +327,7 @@ export class StreamTask {
       if (!this.#trigger.isSet) this.#io!.chain.source?.releaseEvents()
       this.env.wake()
     }
-    this.#checkpointer.take(barrier, alignmentMs, taken, failed)
+    this.#checkpointer.take(barrier, this.#alignment.soFar(), taken, failed)
   }
   checkpointCompleted(checkpointId: number): void {
     if (this.#isTooEarly(() => this.checkpointCompleted(checkpointId)) || !this.#isOpen) return

@@ -4,9 +4,11 @@
  */
 import { FlottError, serializeError } from '#core/errors.js'
 import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { CheckpointMetrics } from '#protocol/gateways/job-master-gateway.js'
 import type { OperatorSnapshotResult } from '../operators/operator.js'
 import { operatorError } from '../operators/operator-error.js'
 import type { FromSlotWorker } from '../slotworker/protocol.js'
+import type { AlignmentMeasure } from './alignment.js'
 import type { Barrier } from './barrier-aligner.js'
 import type { Site } from './chain-generator.js'
 import { type UploadTarget, uploadSnapshot } from './snapshot-upload.js'
@@ -39,7 +41,7 @@ export class SubtaskCheckpointer {
    * Calls `taken` once the state is fixed and the barrier is out (or the checkpoint was aborted meanwhile): records may flow again.
    * What throws or rejects until then has lost data, and fails the task; later failures decline.
    */
-  take(barrier: Barrier, alignmentMs: number, taken: () => void, failed: (error: unknown) => void): void {
+  take(barrier: Barrier, alignment: AlignmentMeasure, taken: () => void, failed: (error: unknown) => void): void {
     const startDelayMs = Math.max(0, this.options.now() - barrier.timestamp)
     const started = this.options.monotonicMs()
     this.#prepare(
@@ -52,8 +54,9 @@ export class SubtaskCheckpointer {
         const syncMs = this.options.monotonicMs() - started
         void this.#upload(barrier, results, {
           checkpointStartDelayMs: startDelayMs,
-          alignmentDurationMs: alignmentMs,
+          alignmentDurationMs: alignment.durationMs,
           syncDurationMs: syncMs,
+          processedBytes: alignment.processedBytes,
         })
       },
       failed,
@@ -88,7 +91,7 @@ export class SubtaskCheckpointer {
   async #upload(
     barrier: Barrier,
     results: readonly { operatorId: string; result: Promise<OperatorSnapshotResult> }[],
-    measured: { checkpointStartDelayMs: number; alignmentDurationMs: number; syncDurationMs: number },
+    measured: Pick<CheckpointMetrics, 'checkpointStartDelayMs' | 'alignmentDurationMs' | 'syncDurationMs' | 'processedBytes'>,
   ): Promise<void> {
     const { target, post, monotonicMs, finished } = this.options
     const { checkpointId } = barrier

@@ -11,6 +11,7 @@ const NO_METRICS: CheckpointMetrics = {
   asyncDurationMs: 0,
   checkpointedBytes: 0,
   stateBytes: 0,
+  processedBytes: 0,
   unaligned: false,
 }
 

@@ -20,7 +20,7 @@ import { edge, graph, vertex } from '../../../support/job-graphs.js'
 const OVERVIEW = 'jid name state start-time end-time duration last-modification pending-operators schedulerType'
 const IO = 'read-bytes read-records write-bytes write-records read-bytes-complete read-records-complete write-bytes-complete'
 const CHECKPOINT = `className id status is_savepoint checkpoint_type trigger_timestamp latest_ack_timestamp end_to_end_duration
-  checkpointed_size state_size alignment_buffered processed_data persisted_data num_subtasks num_acknowledged_subtasks tasks`
+  checkpointed_size state_size alignment_buffered processed_data persisted_data num_subtasks num_acknowledged_subtasks savepointFormat tasks`
 const SUBTASKS = `id status latest_ack_timestamp end_to_end_duration checkpointed_size state_size alignment_buffered processed_data
   persisted_data num_subtasks num_acknowledged_subtasks`
 
@@ -75,7 +75,8 @@ test('a vertex: how long its subtasks have been in each state', async (t) => {
   void tm.report(tm.running()[0]!, 'FINISHED')
   await plane.clock.advance(700)
   const [details, now] = [await describe(), plane.clock.now()]
-  const [ended, runs] = vertexDetailsView(details, job.vertices[0]!, now).subtasks
+  const { subtasks, aggregated } = vertexDetailsView(details, job.vertices[0]!, now)
+  const [ended, runs] = subtasks
   t.deepEqual(missing(runs, 'subtask status attempt endpoint taskmanager-id start-time end-time duration status-duration'), [])
   t.deepEqual(missing(runs!.metrics, IO), [])
   const { RUNNING = 0, CREATED = 0, CANCELING } = runs!['status-duration']
@@ -83,36 +84,42 @@ test('a vertex: how long its subtasks have been in each state', async (t) => {
   t.is(CANCELING, -1)
   t.true(ended!['status-duration'].RUNNING! >= 5_000 && ended!['status-duration'].RUNNING! <= ended!.duration)
   t.true(ended!['status-duration'].RUNNING! < RUNNING)
+  t.deepEqual(runs!['other-concurrent-attempts'], [])
+  const durations = aggregated['status-duration']['RUNNING']!
+  t.is(durations.sum, ended!['status-duration'].RUNNING! + RUNNING)
+  t.deepEqual([durations.min, durations.max], [ended!['status-duration'].RUNNING!, RUNNING])
+  t.deepEqual(missing(durations, 'avg median p25 p75 p95'), [])
+  t.deepEqual(missing(aggregated, 'status-duration.CREATED status-duration.SCHEDULED status-duration.INITIALIZING'), [])
+  t.deepEqual(missing(aggregated.metrics, 'read-bytes write-bytes read-records write-records accumulated-busy-time'), [])
 })
 
 test('checkpoints', (t) => {
-  const entry = {
-    id: 7,
-    status: 'COMPLETED' as const,
-    isSavepoint: false,
-    triggerTimestamp: 1_000,
-    latestAckTimestamp: 1_030,
-    endToEndDurationMs: 40,
-    checkpointedSize: 10,
-    stateSize: 20,
-    subtasksTotal: 1,
-    subtasksAcknowledged: 1,
-    externalPath: 'manifest/j/7',
-    tasks: { v: { acknowledged: 1, total: 1, subtasks: { 0: { ...METRICS, ackTimestamp: 1_030 } } } },
-  }
   const statistics: CheckpointStatistics = {
     counts: { restored: 0, total: 1, inProgress: 0, completed: 1, failed: 0 },
-    history: [entry],
+    history: [COMPLETED],
   }
   const view = checkpointsView(statistics)
   t.deepEqual(missing(view, 'counts.restored counts.total counts.in_progress counts.completed counts.failed history'), [])
   t.deepEqual(missing(view, 'latest.completed latest.savepoint latest.failed latest.restored'), [])
   for (const of of ['checkpointed_size', 'state_size', 'end_to_end_duration', 'alignment_buffered', 'processed_data', 'persisted_data'])
     t.deepEqual(missing(view.summary[of], 'min max avg p50 p90 p95 p99 p999'), [], of)
-  const item = checkpointItem(entry)
+  const item = checkpointItem(COMPLETED)
   t.deepEqual(missing(item, `${CHECKPOINT} external_path discarded`), [])
   t.deepEqual(missing(item.tasks['v'], SUBTASKS), [])
-  t.like(item.tasks['v'], { latest_ack_timestamp: 1_030, end_to_end_duration: 30 })
+  t.like(item.tasks['v'], { latest_ack_timestamp: 1_030, end_to_end_duration: 30, processed_data: 5 })
+  t.deepEqual([item.processed_data, view.summary['processed_data']!.max], [5, 5])
+})
+
+test('what a checkpoint known from its manifest processed during alignment is not known, and not counted', (t) => {
+  const entry = {
+    ...COMPLETED,
+    tasks: { v: { acknowledged: 1, total: 1, subtasks: {} }, w: { acknowledged: 0, total: 1, subtasks: {} } },
+  }
+  const { history, summary } = checkpointsView({
+    counts: { restored: 0, total: 1, inProgress: 0, completed: 1, failed: 0 },
+    history: [entry],
+  })
+  t.deepEqual([history[0]!.processed_data, summary['processed_data']!.min], [-1, 0])
 })
 const METRICS = {
   checkpointStartDelayMs: 0,
@@ -121,7 +128,22 @@ const METRICS = {
   asyncDurationMs: 0,
   checkpointedBytes: 10,
   stateBytes: 20,
+  processedBytes: 5,
   unaligned: false,
+}
+const COMPLETED = {
+  id: 7,
+  status: 'COMPLETED' as const,
+  isSavepoint: false,
+  triggerTimestamp: 1_000,
+  latestAckTimestamp: 1_030,
+  endToEndDurationMs: 40,
+  checkpointedSize: 10,
+  stateSize: 20,
+  subtasksTotal: 1,
+  subtasksAcknowledged: 1,
+  externalPath: 'manifest/j/7',
+  tasks: { v: { acknowledged: 1, total: 1, subtasks: { 0: { ...METRICS, ackTimestamp: 1_030 } } } },
 }
 
 test('the cluster, with a TaskManager that is drained', async (t) => {
