@@ -42,6 +42,13 @@ export class Attempts {
   running(): readonly Attempt[] {
     return [...this.#attempts.values()].filter(({ state }) => !isTerminal(state))
   }
+  /** How many have not ended, where there are any. */
+  runningByAllocation(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>()
+    for (const { descriptor, state } of this.#attempts.values())
+      if (!isTerminal(state)) counts.set(descriptor.allocationId, (counts.get(descriptor.allocationId) ?? 0) + 1)
+    return counts
+  }
   forget(attemptId: string): void {
     this.#attempts.delete(attemptId)
     this.#timestamps.delete(attemptId)

@@ -2,11 +2,12 @@
  * Gives tasks their channels. Both ends of a channel in one slot: no ring, the worker links them. In two slots of this TaskManager: one
  * ring, shared. On two TaskManagers: each has a ring between its worker and its network, which moves the frames.
  */
+import type { NetworkMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import type { AttemptLocation, DeploymentRecord, TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import type { JobEdge, JobGraph } from '#protocol/graph/job-graph.js'
 import { consumersOf, inputsOf, outputsOf, producersOf, vertexOf } from '#protocol/graph/wiring.js'
 import type { ChannelDescriptor } from './exchange/exchange.js'
-import { createRing, type RingOptions } from './exchange/ring.js'
+import { createRing, RING_SLOT_BYTES, type RingOptions, ringUse } from './exchange/ring.js'
 import type { NetworkEnvironment } from './network/network.js'
 import type { WorkerTask } from './slotworker/protocol.js'
 
@@ -33,7 +34,10 @@ export function locator({ attempts }: DeploymentRecord): Locate {
 }
 
 export class ChannelWiring {
-  /** Rings between two slots here, by channel: the end that is deployed first makes it; kept until both attempts are gone. */
+  /**
+   * By channel. Between two slots here the end that is deployed first makes the ring, and it is kept until both attempts are gone; to or
+   * from another TaskManager each end has its own.
+   */
   readonly #rings = new Map<string, { readonly ring: SharedArrayBuffer; readonly users: Set<string> }>()
 
   constructor(private readonly options: ChannelWiringOptions) {}
@@ -65,11 +69,22 @@ export class ChannelWiring {
     for (const [key, { users }] of this.#rings) if (users.delete(attemptId) && users.size === 0) this.#rings.delete(key)
   }
 
+  use(): NetworkMetrics {
+    let segmentsTotal = 0
+    let segmentsUsed = 0
+    for (const { ring } of this.#rings.values()) {
+      const { slots, used } = ringUse(ring)
+      segmentsTotal += slots
+      segmentsUsed += used
+    }
+    return { segmentsTotal, segmentsUsed, segmentBytes: this.options.ring?.slotBytes ?? RING_SLOT_BYTES }
+  }
+
   #input(edge: JobEdge, producer: AttemptLocation, consumer: AttemptLocation, channel: number): ChannelDescriptor {
     const { taskManagerId, network, doorbellOf, onBroken } = this.options
     const ends = endsOf(edge, producer, consumer)
     if (producer.taskManagerId === taskManagerId) return this.#local(ends, producer, consumer, producer.slotIndex)
-    const ring = createRing(this.options.ring)
+    const ring = this.#newRing(ends, consumer.attemptId)
     const broken = (cause: Error) => onBroken(consumer.attemptId, channel, cause)
     const from = { host: producer.dataHost, port: producer.dataPort }
     network.openInput({ ...ends, ring, peerDoorbell: doorbellOf(consumer.slotIndex) }, from, broken)
@@ -79,20 +94,25 @@ export class ChannelWiring {
     const { taskManagerId, network, doorbellOf } = this.options
     const ends = endsOf(edge, producer, consumer)
     if (consumer.taskManagerId === taskManagerId) return this.#local(ends, producer, consumer, consumer.slotIndex)
-    const ring = createRing(this.options.ring)
+    const ring = this.#newRing(ends, producer.attemptId)
     network.openOutput({ ...ends, ring, peerDoorbell: doorbellOf(producer.slotIndex) })
     return { ...ends, ring, peerDoorbell: network.doorbell }
   }
   #local(ends: ChannelDescriptor, producer: AttemptLocation, consumer: AttemptLocation, peerSlot: number): ChannelDescriptor {
     if (producer.slotIndex === consumer.slotIndex && producer.allocationId === consumer.allocationId) return ends
-    const key = JSON.stringify([ends.edgeId, ends.producerAttempt, ends.consumerAttempt])
-    const known = this.#rings.get(key)
-    const ring = known?.ring ?? createRing(this.options.ring)
-    if (!known) this.#rings.set(key, { ring, users: new Set([ends.producerAttempt, ends.consumerAttempt]) })
+    const ring = this.#rings.get(keyOf(ends))?.ring ?? this.#newRing(ends, ends.producerAttempt, ends.consumerAttempt)
     return { ...ends, ring, peerDoorbell: this.options.doorbellOf(peerSlot) }
+  }
+  #newRing(ends: ChannelDescriptor, ...users: readonly string[]): SharedArrayBuffer {
+    const ring = createRing(this.options.ring)
+    this.#rings.set(keyOf(ends), { ring, users: new Set(users) })
+    return ring
   }
 }
 
+function keyOf({ edgeId, producerAttempt, consumerAttempt }: ChannelDescriptor): string {
+  return JSON.stringify([edgeId, producerAttempt, consumerAttempt])
+}
 function endsOf(edge: JobEdge, producer: AttemptLocation, consumer: AttemptLocation): ChannelDescriptor {
   return {
     edgeId: edge.id,

@@ -13,6 +13,7 @@ import { systemRandom } from '#core/random.js'
 import { zookeeperLeaderRetrieval } from '#ha/zookeeper/from-config.js'
 import { describeHardware } from '#metrics/hardware.js'
 import { processUsage } from '#metrics/process-metrics.js'
+import { watchThreadMemory } from '#metrics/thread-memory.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 import { HttpBlobTransfer } from '#rpc/blob-transfer.js'
 import { InternalEndpoint } from '#rpc/internal-endpoint.js'
@@ -72,6 +73,7 @@ export async function startTaskManager({ config, logger, ready, drain }: DaemonC
     ...localBackup(config, taskManagerId),
     artifacts: (leaderAddress) => new JobArtifacts({ blobs, clock, leaderAddress, directory, installation: INSTALLATION, logger }),
     processMetrics: processUsage,
+    mainMemory: watchThreadMemory(),
     print: (line) => process.stdout.write(`${line}\n`),
     onRegistered: () => ready(`${taskManagerId} is registered; data port ${host}:${dataPort}`),
     onDrainRequested: drain,

@@ -11,6 +11,7 @@ import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import type { Service } from '#core/service.js'
+import type { MemoryUsage } from '#metrics/thread-memory.js'
 import type { ExecutionState, TaskExecutionReport } from '#protocol/gateways/job-master-gateway.js'
 import type {
   AttemptReport,
@@ -45,6 +46,7 @@ import { JobReports } from './job-reports.js'
 import { LeaderConnection } from './leader-connection.js'
 import { type ChunkFiles, LocalBackup } from './localbackup/local-backup.js'
 import type { NetworkEnvironment } from './network/network.js'
+import { SlotMemory } from './slot-memory.js'
 import { createSlotTable, type SlotEvent, stepSlots, type TaskSlotTable } from './slots/task-slot-table.js'
 import type { FromSlotWorker, SlotWorkerHost, ToSlotWorker, WorkerTask } from './slotworker/protocol.js'
 import { SlotWorkers } from './slotworker/slot-workers.js'
@@ -84,6 +86,8 @@ export interface TaskExecutorOptions {
   /** Absent where programs run in this process (simulation). */
   artifacts?(leaderAddress: () => string | undefined): JobArtifacts
   processMetrics(): ProcessMetrics
+  /** Of the main thread. */
+  mainMemory?(): MemoryUsage
   /** A line of the print sink. */
   print(line: string): void
   /** A leader took the registration. */
@@ -99,6 +103,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   /** Attempts that their worker knows. */
   readonly #posted = new Set<string>()
   readonly #metrics = new Map<string, TaskMetrics>()
+  readonly #slotMemory = new SlotMemory()
   readonly #workers: SlotWorkers
   readonly #wiring: ChannelWiring
   readonly #reports: JobReports
@@ -285,8 +290,15 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     return this.#turn(() => {
       this.#leader.alive()
       for (const slot of this.#slots) if (slot.state === 'ACTIVE') this.#workers.post(slot.slotIndex, { kind: 'report-metrics' })
-      const metrics = Object.fromEntries(this.#metrics)
-      return { slots: this.#slotReports(), attempts: this.#attempts.reports(), metrics, process: this.options.processMetrics() }
+      const main = this.options.mainMemory?.()
+      return {
+        slots: this.#slotReports(),
+        attempts: this.#attempts.reports(),
+        metrics: Object.fromEntries(this.#metrics),
+        process: this.options.processMetrics(),
+        ...(main ? { memory: this.#slotMemory.with(main) } : {}),
+        network: this.#wiring.use(),
+      }
     })
   }
   describeAttempts({ jobId }: Request<'describeAttempts'>): Promise<{ attempts: readonly AttemptReport[]; slots: readonly SlotReport[] }> {
@@ -418,6 +430,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
   #workerExited(slotIndex: number, cause: FlottError | undefined): void {
     const allocationId = this.#slots[slotIndex]?.allocationId
     const loss = cause ?? new FlottError('TASK_LOST', 'the slot worker was discarded')
+    this.#slotMemory.workerGone(slotIndex)
     if (cause) this.options.logger.error('slot worker lost', { slot: slotIndex, error: cause })
     this.#stepSlots({ kind: 'worker-exited', slotIndex })
     if (allocationId === undefined) return
@@ -435,6 +448,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       this.#chunks.get(said.request, said.blob, (answer, transfer) => this.#workers.post(slotIndex, answer, transfer))
     } else if (said.kind === 'metrics') {
       for (const [attemptId, metrics] of Object.entries(said.tasks)) if (this.#posted.has(attemptId)) this.#metrics.set(attemptId, metrics)
+      if (said.memory) this.#slotMemory.reported(slotIndex, said.memory)
     } else if (said.kind === 'print') print(said.line)
     else if (said.kind === 'log') logger[said.level](said.text, { slot: slotIndex, ...said.fields })
     else this.#forward(taskMessageOf(said))
@@ -483,7 +497,11 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     }
   }
   #slotReports(): readonly SlotReport[] {
-    return this.#slots
+    const tasks = this.#attempts.runningByAllocation()
+    return this.#slots.map((slot) => {
+      const count = slot.allocationId === undefined ? undefined : tasks.get(slot.allocationId)
+      return count === undefined ? slot : { ...slot, tasks: count }
+    })
   }
   #reportSlots(): void {
     const { taskManagerId, logger } = this.options

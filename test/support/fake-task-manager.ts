@@ -179,7 +179,9 @@ export class FakeTaskManager implements Endpoint<TaskExecutorGateway> {
     return { accepted: true } as const
   }
   async heartbeat(): Promise<TaskExecutorHeartbeat> {
-    return { slots: this.slots, attempts: this.#reports(), metrics: {}, process: { rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 } }
+    const process = { rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 }
+    const network = { segmentsTotal: 16, segmentsUsed: 3, segmentBytes: 32_768 }
+    return { slots: this.slots, attempts: this.#reports(), metrics: {}, process, network }
   }
   async describeAttempts({ jobId }: { jobId: string }) {
     const isOfJob = (report: { jobId?: string }) => report.jobId === jobId

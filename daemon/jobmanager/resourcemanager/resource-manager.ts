@@ -172,8 +172,8 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
         hardware,
         managedBytes: memory.managedBytes,
         slotBytes: memory.slotBytes,
-        allocatedSlots: slots.flatMap(({ jobId }) => (jobId === undefined ? [] : [{ jobId, assignedTasks: tasksOf(jobId, slots, last) }])),
-        ...(last ? { process: last.process } : {}),
+        ...(last ? { process: last.process, network: last.network } : {}),
+        ...(last?.memory ? { memory: last.memory } : {}),
       }
     })
   }
@@ -393,10 +393,6 @@ function allocations(slots: readonly SlotReport[]): readonly string[] {
 }
 function infoOf({ taskManagerId, processId, host, dataPort }: TaskManagerRegistration): TaskManagerInfo {
   return { taskManagerId, processId, host, dataPort }
-}
-function tasksOf(jobId: string, slots: readonly SlotReport[], last: TaskExecutorHeartbeat | undefined): number {
-  const count = (last?.attempts ?? []).filter((attempt) => attempt.jobId === jobId).length
-  return Math.ceil(count / Math.max(1, slots.filter((slot) => slot.jobId === jobId).length))
 }
 function reasonOf(signal: AbortSignal): string {
   return signal.reason instanceof Error ? signal.reason.message : String(signal.reason)

@@ -3,7 +3,7 @@ import type { JobGraph } from '../graph/job-graph.js'
 import type { JobFact, JobStatus } from '../ha/facts.js'
 import type { CheckpointMetrics, ExecutionState } from './job-master-gateway.js'
 import type { DrainProgress, HardwareDescription, SlotReport } from './resource-manager-gateway.js'
-import type { TaskMetrics } from './task-executor-gateway.js'
+import type { MemoryMetrics, NetworkMetrics, ProcessMetrics, TaskMetrics } from './task-executor-gateway.js'
 
 /** Served by the leading JobManager; called by the REST handlers (of the leader itself, in process). Snapshots are plain data. */
 export interface DispatcherGateway {
@@ -149,6 +149,8 @@ export interface TaskManagerDetails {
   readonly hardware: HardwareDescription
   readonly managedBytes: number
   readonly slotBytes: number
-  readonly allocatedSlots: readonly { readonly jobId: string; readonly assignedTasks: number }[]
-  readonly process?: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly cpuSeconds: number }
+  /** As the newest heartbeat said; absent before the first. */
+  readonly process?: ProcessMetrics
+  readonly memory?: MemoryMetrics
+  readonly network?: NetworkMetrics
 }

@@ -67,6 +67,8 @@ export interface SlotReport {
   readonly state: 'FREE' | 'ALLOCATED' | 'ACTIVE' | 'RELEASING'
   readonly jobId?: string
   readonly allocationId?: string
+  /** Attempts in it that have not ended; absent: none. */
+  readonly tasks?: number
 }
 
 /** What a TaskManager says of an attempt when it registers: enough for a new leader to adopt it (DESIGN section 5). */

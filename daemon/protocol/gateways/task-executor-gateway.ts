@@ -56,6 +56,9 @@ export interface TaskExecutorHeartbeat {
   /** By attempt id: counters that the UI and the CLI show, and user accumulators as their intermediate values. */
   readonly metrics: Readonly<Record<string, TaskMetrics>>
   readonly process: ProcessMetrics
+  /** Absent where there are no threads of its own (simulation). */
+  readonly memory?: MemoryMetrics
+  readonly network: NetworkMetrics
 }
 
 export interface TaskMetrics {
@@ -82,6 +85,23 @@ export interface ProcessMetrics {
   readonly rssBytes: number
   readonly heapUsedBytes: number
   readonly cpuSeconds: number
+}
+
+/** Of the main thread and of all slots with tasks together. */
+export interface MemoryMetrics {
+  readonly heapUsedBytes: number
+  readonly heapCommittedBytes: number
+  readonly heapMaxBytes: number
+  readonly nonHeapBytes: number
+  readonly directBytes: number
+  readonly collections: Readonly<Record<string, { readonly count: number; readonly timeMs: number }>>
+}
+
+/** Segments of the rings of all channels that leave a slot. Used: a frame is in it that its consumer has not released. */
+export interface NetworkMetrics {
+  readonly segmentsTotal: number
+  readonly segmentsUsed: number
+  readonly segmentBytes: number
 }
 
 export const taskExecutorGateway = defineGateway<TaskExecutorGateway>('TaskExecutor', {

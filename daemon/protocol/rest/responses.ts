@@ -94,6 +94,7 @@ export interface Plan {
 export interface PlanResponse {
   readonly plan: Plan
 }
+/** Without Flink's application-id and stream-graph: jobs belong to no application, and programs send job graphs only. */
 export interface JobDetailsResponse extends Omit<JobOverviewItem, 'jobType' | 'tasks'> {
   readonly 'job-type': 'STREAMING'
   readonly isStoppable: boolean
@@ -228,13 +229,58 @@ export interface CheckpointsResponse {
   }
   readonly history: readonly CheckpointItem[]
 }
+/**
+ * In MiB, as Flink's. A slot is one thread, so it has one core at most. Its share of the managed memory holds all that its tasks have:
+ * heap, buffers and the channels that it reads. So there is nothing beside managedMemory.
+ */
+export interface ResourceProfile {
+  readonly cpuCores: number
+  readonly managedMemory: number
+  readonly taskHeapMemory: 0
+  readonly taskOffHeapMemory: 0
+  readonly networkMemory: 0
+  readonly extendedResources: Readonly<Record<string, never>>
+}
+/** In bytes. -1: there is no such limit or number. Of the process's main thread and of all slots with tasks together. */
+export interface TaskManagerMetrics {
+  readonly heapUsed: number
+  readonly heapCommitted: number
+  readonly heapMax: number
+  /** What V8 has beside its heaps. */
+  readonly nonHeapUsed: number
+  readonly nonHeapCommitted: number
+  readonly nonHeapMax: -1
+  /** Buffers, and what else objects own outside of the heap. Node.js does not count them. */
+  readonly directUsed: number
+  readonly directCount: -1
+  readonly directMax: -1
+  /** Node.js maps no files into memory. */
+  readonly mappedUsed: 0
+  readonly mappedCount: 0
+  readonly mappedMax: 0
+  /** Of the channels that leave a slot; they come and go with their tasks. Memory in bytes. */
+  readonly nettyShuffleMemorySegmentsTotal: number
+  readonly nettyShuffleMemorySegmentsUsed: number
+  readonly nettyShuffleMemorySegmentsAvailable: number
+  readonly nettyShuffleMemoryTotal: number
+  readonly nettyShuffleMemoryUsed: number
+  readonly nettyShuffleMemoryAvailable: number
+  /** V8's, since the process started. */
+  readonly garbageCollectors: readonly { readonly name: string; readonly count: number; readonly time: number }[]
+}
 export interface TaskManagerItem {
   readonly id: string
   readonly path: string
   readonly dataPort: number
+  /** There is none. */
+  readonly jmxPort: -1
   readonly timeSinceLastHeartbeat: number
   readonly slotsNumber: number
   readonly freeSlots: number
+  /** In all slots, without those that have ended. */
+  readonly assignedTasks: number
+  readonly totalResource: ResourceProfile
+  readonly freeResource: ResourceProfile
   readonly hardware: {
     readonly cpuCores: number
     readonly physicalMemory: number
@@ -243,7 +289,21 @@ export interface TaskManagerItem {
     readonly cpuModel: string
     readonly os: string
   }
-  readonly memoryConfiguration: { readonly managedMemory: number; readonly slotMemory: number }
+  /** In bytes. null: Flink's other budgets do not exist here. */
+  readonly memoryConfiguration: {
+    readonly managedMemory: number
+    /** A slot's share of it. */
+    readonly slotMemory: number
+    readonly frameworkHeap: null
+    readonly taskHeap: null
+    readonly frameworkOffHeap: null
+    readonly taskOffHeap: null
+    readonly networkMemory: null
+    readonly jvmMetaspace: null
+    readonly jvmOverhead: null
+    readonly totalFlinkMemory: null
+    readonly totalProcessMemory: null
+  }
   readonly process: { readonly rss: number; readonly heapUsed: number; readonly cpuSeconds: number } | null
   /** It is being drained: its free slots are nobody's. */
   readonly blocked: boolean
@@ -252,7 +312,9 @@ export interface TaskManagersResponse {
   readonly taskmanagers: readonly TaskManagerItem[]
 }
 export interface TaskManagerDetailsResponse extends TaskManagerItem {
-  readonly allocatedSlots: readonly { readonly jobId: string; readonly assignedTasks: number }[]
+  readonly allocatedSlots: readonly { readonly jobId: string; readonly resource: ResourceProfile; readonly assignedTasks: number }[]
+  /** null before its first heartbeat. */
+  readonly metrics: TaskManagerMetrics | null
   readonly slots: readonly { readonly index: number; readonly state: string; readonly jobId: string | null }[]
 }
 export interface DashboardConfigResponse {

@@ -38,6 +38,13 @@ export function createRing(options: RingOptions = {}): SharedArrayBuffer {
   return ring
 }
 
+/** For metrics; both ends go on meanwhile. */
+export function ringUse(ring: SharedArrayBuffer): { readonly slots: number; readonly used: number; readonly slotBytes: number } {
+  const words = new Int32Array(ring, 0, SLOTS_AT / 4)
+  const used = (Atomics.load(words, PUBLISHED) - Atomics.load(words, RELEASED)) | 0
+  return { slots: words[2]!, used: Math.max(0, Math.min(used, words[2]!)), slotBytes: words[1]! }
+}
+
 /** The views that both ends need. Frames start at `frameAt(number)`, in bytes from the start of the shared memory, 8-byte aligned. */
 export class RingMemory {
   readonly words: Int32Array

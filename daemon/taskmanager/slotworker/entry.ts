@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '#core/clock.js'
 import { systemRandom } from '#core/random.js'
+import { watchThreadMemory } from '#metrics/thread-memory.js'
 import { ArtifactLoader } from '#usercode/program-loader.js'
 import { Doorbell } from '../exchange/doorbell.js'
 import { SlotExchangeFactory } from '../exchange/exchange-factory.js'
@@ -17,6 +18,7 @@ function threadMemory(): MemoryProbe {
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc') as () => void
   return {
+    describe: watchThreadMemory(),
     collectGarbage: () => collectGarbage(),
     usedBytes() {
       const { used_heap_size, external_memory } = getHeapStatistics()

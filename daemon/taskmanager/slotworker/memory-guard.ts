@@ -4,12 +4,15 @@
  */
 import type { Clock } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
+import type { MemoryUsage } from '#metrics/thread-memory.js'
 import type { MemoryBudget } from '../state/keyed-state-backend.js'
 
 export interface MemoryProbe {
   usedBytes(): number
   /** A full collection; absent where there is none to be had. */
   collectGarbage?(): void
+  /** For metrics; absent where the thread is not the worker's own. */
+  describe?(): MemoryUsage
 }
 
 /** Collections that the limit asks for are at least this far apart, as long as use stays below the limit by half. */

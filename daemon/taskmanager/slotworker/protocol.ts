@@ -1,5 +1,6 @@
 /** Messages between the TaskExecutor (main thread) and a slot worker. Plain data, so that a worker can be a thread, a process, or (simulated) the same thread. */
 import type { SerializedError } from '#core/errors.js'
+import type { MemoryUsage } from '#metrics/thread-memory.js'
 import type { SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 import type { CheckpointMetrics, ExecutionState, ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
 import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
@@ -103,6 +104,8 @@ export type FromSlotWorker =
       readonly kind: 'metrics'
       readonly tasks: Readonly<Record<string, TaskMetrics>>
       readonly assignmentsReceived: Readonly<Record<string, Readonly<Record<string, number>>>>
+      /** Of the worker's thread, where it has one. */
+      readonly memory?: MemoryUsage
     }
   /** Output of the print sink, for the TaskManager's stdout. */
   | { readonly kind: 'print'; readonly line: string }

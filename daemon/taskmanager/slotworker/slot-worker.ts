@@ -173,10 +173,12 @@ export class SlotWorker {
   }
   #reportMetrics(): void {
     const running = [...this.#tasks].filter(([, task]) => task.state === 'RUNNING')
+    const memory = this.env.memory.describe?.()
     this.env.post({
       kind: 'metrics',
       tasks: Object.fromEntries(running.map(([id, task]) => [id, task.metrics()])),
       assignmentsReceived: Object.fromEntries(running.map(([id, task]) => [id, task.assignmentsReceived])),
+      ...(memory ? { memory } : {}),
     })
   }
 

@@ -154,7 +154,7 @@ test('the cluster, with a TaskManager that is drained', async (t) => {
   const overview = clusterOverviewView(await plane.dispatcher.clusterOverview({}), leader, '1')
   t.deepEqual(missing(overview, 'jobs-running jobs-finished jobs-cancelled jobs-failed flink-version flink-commit'), [])
   t.like(overview, { taskmanagers: 1, 'taskmanagers-blocked': 1, 'slots-total': 3, 'slots-available': 0, 'slots-free-and-blocked': 1 })
-  const [details] = await plane.dispatcher.listTaskManagers({})
+  const details = (await plane.dispatcher.listTaskManagers({}))[0]
   t.is(taskManagerDetailsView({ ...details!, timeSinceLastHeartbeat: 1_700_000_000_000.25 }).timeSinceLastHeartbeat, 1_700_000_000_000)
   t.deepEqual(
     missing(
@@ -163,6 +163,37 @@ test('the cluster, with a TaskManager that is drained', async (t) => {
     ),
     [],
   )
+})
+
+test('a TaskManager: what its slots have, and its metrics once it has told them', async (t) => {
+  const { plane } = await runningOnce()
+  await plane.clock.advance(2_000)
+  const [found] = await plane.dispatcher.listTaskManagers({})
+  const mebibyte = 2 ** 20
+  const [allocated, other] = found!.slots.filter(({ jobId }) => jobId !== undefined)
+  const slots = found!.slots.map((slot) => (slot === allocated ? { ...slot, tasks: 3 } : slot))
+  t.truthy(other)
+  const { memory: _, ...silent } = { ...found!, slots, slotBytes: 100 * mebibyte, managedBytes: 300 * mebibyte }
+  t.is(taskManagerDetailsView(silent).metrics, null)
+  const network = { segmentsTotal: 16, segmentsUsed: 3, segmentBytes: 1_000 }
+  const collections = { scavenge: { count: 4, timeMs: 2.6 } }
+  const memory = { heapUsedBytes: 1, heapCommittedBytes: 2, heapMaxBytes: 3, nonHeapBytes: 4, directBytes: 5, collections }
+  const view = taskManagerDetailsView({ ...silent, memory, network })
+  t.like(view, { jmxPort: -1, assignedTasks: 3, slotsNumber: 3, freeSlots: 1 })
+  t.deepEqual([view.totalResource.managedMemory, view.totalResource.cpuCores], [300, 3])
+  t.deepEqual([view.freeResource.managedMemory, view.freeResource.cpuCores], [100, 1])
+  t.deepEqual(missing(view.totalResource, 'taskHeapMemory taskOffHeapMemory networkMemory extendedResources'), [])
+  t.deepEqual(
+    view.allocatedSlots.map(({ assignedTasks, resource }) => [assignedTasks, resource.managedMemory]),
+    [
+      [3, 100],
+      [0, 100],
+    ],
+  )
+  t.like(view.metrics, { heapUsed: 1, heapCommitted: 2, heapMax: 3, nonHeapUsed: 4, directUsed: 5, directMax: -1, mappedUsed: 0 })
+  t.like(view.metrics, { nettyShuffleMemorySegmentsAvailable: 13, nettyShuffleMemoryUsed: 3_000, nettyShuffleMemoryTotal: 16_000 })
+  t.deepEqual(view.metrics?.garbageCollectors, [{ name: 'scavenge', count: 4, time: 3 }])
+  t.deepEqual(missing(view.memoryConfiguration, 'managedMemory taskHeap totalFlinkMemory totalProcessMemory'), [])
 })
 
 test('metrics: of jobs that have ended only that they do not run; nothing is read for them', async (t) => {
