@@ -32,21 +32,19 @@ alive() { # PID -> true while it is this daemon, not a later process that got it
 }
 
 prefix() { echo "$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-$1"; } # INDEX -> of the files of one daemon
-is_locked() { [ -e "$(prefix "$1").lock" ] && ! flock -n "$(prefix "$1").lock" true; } # INDEX -> true while a JobManager holds it
+is_locked() { [ -e "$(prefix "$1").lock" ] && ! flock -n "$(prefix "$1").lock" true; } # INDEX -> true while a daemon holds it
 
 # In the foreground this process becomes the daemon: whoever started it sees it end, and calls flott-release.sh then (systemd does).
 start_foreground() {
   local index=0
-  if [ "$daemon" = jobmanager ]; then
-    while :; do
-      FLOTT_LOCK_FILE=$(prefix "$index").lock
-      (umask 077 && : >> "$FLOTT_LOCK_FILE")
-      exec 9>> "$FLOTT_LOCK_FILE"
-      ! flock -n 9 || break
-      index=$((index + 1))
-    done
-    export FLOTT_LOCK_FILE
-  fi
+  while :; do
+    FLOTT_LOCK_FILE=$(prefix "$index").lock
+    (umask 077 && : >> "$FLOTT_LOCK_FILE")
+    exec 9>> "$FLOTT_LOCK_FILE"
+    ! flock -n 9 || break
+    index=$((index + 1))
+  done
+  export FLOTT_LOCK_FILE
   exec "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@"
 }
 
@@ -72,15 +70,10 @@ start() {
   [ ${#kept[@]} -eq 0 ] || echo "[INFO] ${#kept[@]} instance(s) of $daemon are already running on $(hostname)."
   # In a session of its own: a Ctrl-C in the terminal that started it is not for the daemon.
   export FLOTT_READY_FILE=$ready
-  if [ "$daemon" = jobmanager ]; then
-    exec 7< <(exec setsid "$FLOTT_HOME/bin/flott-supervise.sh" "$(prefix "$index")" "$@" 3>&1 >> "$log" 2>&1 < /dev/null 8>&-)
-    parent=$!
-    read -r pid <&7 || pid=$parent # It ended at once, and says why in the log.
-    exec 7<&-
-  else
-    setsid "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" >> "$log" 2>&1 < /dev/null 8>&- &
-    pid=$! parent=$!
-  fi
+  exec 7< <(exec setsid "$FLOTT_HOME/bin/flott-supervise.sh" "$daemon" "$(prefix "$index")" "$@" 3>&1 >> "$log" 2>&1 < /dev/null 8>&-)
+  parent=$!
+  read -r pid <&7 || pid=$parent # It ended at once, and says why in the log.
+  exec 7<&-
   { [ ${#kept[@]} -eq 0 ] || printf '%s\n' "${kept[@]}"; echo "$pid $index"; } > "$pids"
   flock -u 8
   await_ready "$pid" "$parent" "$ready" "$log"

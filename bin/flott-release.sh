@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Closes the ZooKeeper sessions that dead JobManagers left behind: for the supervisors that saw them die. A JobManager that lives holds
-# its lock, and is left alone. Gives up when the session has expired by itself.
-# It speaks to ZooKeeper itself, the two messages that this takes: the next leader waits for it, and node would take 0.2 s of CPU time
-# to start, which on a busy machine is a second.
-# usage: flott-release.sh RUNTIME_DIRECTORY   (env.pid.dir; of all JobManagers in it)
+# Closes the ZooKeeper sessions that dead daemons left behind: for the supervisors that saw them die. A daemon that lives holds its
+# lock, and is left alone. Gives up when the session has expired by itself.
+# It speaks to ZooKeeper itself, the two messages that this takes: a leader waits for it, and node would take 0.2 s of CPU time to start,
+# which on a busy machine is a second.
+# usage: flott-release.sh RUNTIME_DIRECTORY   (env.pid.dir; of all daemons in it)
 #        flott-release.sh FILE.lock           (of this one)
 set -u
 export LC_ALL=C # Characters are bytes.
@@ -73,9 +73,9 @@ release() { # LOCK_FILE
   flock -n 9 || return "$locked"
   if close_session "$session" 9>&-; then
     rm -f "$session"
-    echo "Closed the ZooKeeper session that a dead JobManager left ($1)."
+    echo "Closed the ZooKeeper session that a dead daemon left ($1)."
   else
-    echo "[WARN] could not close the ZooKeeper session that a dead JobManager left ($1): it ends by its time-out." >&2
+    echo "[WARN] could not close the ZooKeeper session that a dead daemon left ($1): it ends by its time-out." >&2
     return 1
   fi
 }
@@ -88,6 +88,6 @@ if [ -d "$1" ]; then
   done
 else
   release "$1" || failed=$?
-  [ "$failed" -ne "$locked" ] || echo "[ERROR] the JobManager that holds $1 lives" >&2
+  [ "$failed" -ne "$locked" ] || echo "[ERROR] the daemon that holds $1 lives" >&2
 fi
 exit "$failed"

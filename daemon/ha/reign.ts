@@ -2,6 +2,7 @@ import type { Epoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import type { FactStore, LeaderInfo } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
+import type { Registrations } from '#protocol/ha/registrations.js'
 
 /** A reign as the election holds it: the leader sees the `Reign` side only. */
 export class GrantedReign implements Reign {
@@ -15,6 +16,7 @@ export class GrantedReign implements Reign {
     private readonly publisher: (info: LeaderInfo) => Promise<void>,
     /** Ends the reign when its time has run out. */
     private readonly checkLease: () => void = () => {},
+    readonly registrations?: Registrations,
   ) {}
 
   get signal(): AbortSignal {

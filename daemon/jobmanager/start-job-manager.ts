@@ -14,8 +14,8 @@ import type { Logger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
 import { EmbeddedLeaderElection, FixedLeaderRetrieval } from '#ha/embedded/embedded-leader-election.js'
 import { levelFactStore } from '#ha/embedded/level-fact-store.js'
-import { zookeeperLeaderRetrieval, zookeeperOf } from '#ha/zookeeper/from-config.js'
-import { releaseSession } from '#ha/zookeeper/release-session.js'
+import { quorumOf, zookeeperLeaderRetrieval, zookeeperOf } from '#ha/zookeeper/from-config.js'
+import { releaseLeftBehind } from '#ha/zookeeper/release-session.js'
 import { sessionFileOf } from '#ha/zookeeper/session-credentials.js'
 import { ZooKeeperLeaderElection } from '#ha/zookeeper/zookeeper-leader-election.js'
 import { processUsage } from '#metrics/process-metrics.js'
@@ -85,7 +85,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     election,
     retrieval: found,
     membership,
-    releaseLeftBehind,
+    release,
   } = leadership({
     config,
     disk,
@@ -144,7 +144,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   })
   await found.start()
   await standby.start()
-  await releaseLeftBehind()
+  await release()
   await jobManager.start()
   logger.info('JobManager started', { jobManager: self.jobManagerId, rpcAddress, restUrl })
   const running = jobManager
@@ -196,7 +196,7 @@ function leadership(parts: {
   retrieval: LeaderRetrieval
   membership: Membership
   /** Ends the session of a predecessor that died under the same lock and had nobody to do so. */
-  releaseLeftBehind(): Promise<void>
+  release(): Promise<void>
 } {
   const { config, disk, self, sessionFile, logger, fatal } = parts
   const deps = { clock: systemClock, random: systemRandom, logger }
@@ -204,7 +204,7 @@ function leadership(parts: {
   const membership = new Membership({ disk, self, clusterId, newUuid: randomUUID, logger })
   const isMember = (facts: FactStore) => membership.establish(facts)
   if (config['high-availability.type'] === 'zookeeper') {
-    const quorum = config['high-availability.zookeeper.quorum'].join(',')
+    const quorum = quorumOf(config)
     const election = new ZooKeeperLeaderElection({
       ...deps,
       ...zookeeperOf(config, deps),
@@ -217,12 +217,10 @@ function leadership(parts: {
         if (isFlottError(error, 'CLUSTER_MISMATCH')) fatal(error) // Trying again would not help: an operator decides.
       },
     })
-    const releaseLeftBehind = async () => {
-      if (sessionFile === undefined) return
-      const outcome = await releaseSession(sessionFile, deps, { quorum }).catch((error: unknown) => error)
-      if (outcome !== 'nothing') logger.info('the session that a dead predecessor left', { outcome })
+    const release = async () => {
+      if (sessionFile !== undefined) await releaseLeftBehind(sessionFile, quorum, deps)
     }
-    return { election, retrieval: zookeeperLeaderRetrieval(config, deps), membership, releaseLeftBehind }
+    return { election, retrieval: zookeeperLeaderRetrieval(config, deps), membership, release }
   }
   const retrieval = new FixedLeaderRetrieval()
   const facts = levelFactStore(disk.db)
@@ -241,7 +239,7 @@ function leadership(parts: {
     stepDown: (reason, options) => embedded.stepDown(reason, options),
     stop: () => embedded.stop(),
   }
-  return { election, retrieval, membership, releaseLeftBehind: async () => {} }
+  return { election, retrieval, membership, release: async () => {} }
 }
 
 function leaderParts(parts: {

@@ -10,7 +10,9 @@ import { FlottError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
-import { zookeeperLeaderRetrieval } from '#ha/zookeeper/from-config.js'
+import { quorumOf, zookeeperLeaderRetrieval } from '#ha/zookeeper/from-config.js'
+import { releaseLeftBehind } from '#ha/zookeeper/release-session.js'
+import { sessionFileOf } from '#ha/zookeeper/session-credentials.js'
 import { describeHardware } from '#metrics/hardware.js'
 import { processUsage } from '#metrics/process-metrics.js'
 import { watchThreadMemory } from '#metrics/thread-memory.js'
@@ -27,7 +29,7 @@ import { TaskExecutor, type TaskExecutorOptions } from './task-executor.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 
-export async function startTaskManager({ config, logger, ready, drain }: DaemonContext): Promise<RunningDaemon> {
+export async function startTaskManager({ config, lockFile, logger, ready, drain }: DaemonContext): Promise<RunningDaemon> {
   const clock = systemClock
   const random = systemRandom
   const taskManagerId = config['taskmanager.resource-id'] || `tm-${randomId(random)}`
@@ -41,7 +43,9 @@ export async function startTaskManager({ config, logger, ready, drain }: DaemonC
   const rpcPort = await endpoint.start(bindHost, rpcPorts.from, rpcPorts.to)
   const network = new TcpNetworkEnvironment({ taskManagerId, clock, logger })
   const dataPort = await network.start(bindHost, config['taskmanager.data.port'])
-  const retrieval = leaderRetrieval(config, logger)
+  const hasSession = lockFile !== undefined && config['high-availability.type'] === 'zookeeper'
+  const sessionFile = hasSession ? sessionFileOf(lockFile) : undefined
+  const retrieval = leaderRetrieval(config, logger, sessionFile)
   const blobs = new HttpBlobTransfer({ clock })
   const directory = join(config['io.tmp.dirs'] || tmpdir(), `flott-taskmanager-${encodeURIComponent(taskManagerId)}-${process.pid}`)
 
@@ -78,6 +82,7 @@ export async function startTaskManager({ config, logger, ready, drain }: DaemonC
     onRegistered: () => ready(`${taskManagerId} is registered; data port ${host}:${dataPort}`),
     onDrainRequested: drain,
   })
+  if (sessionFile !== undefined) await releaseLeftBehind(sessionFile, quorumOf(config), { clock, random, logger })
   await retrieval.start()
   await taskExecutor.start()
   logger.info('TaskManager started', { taskManager: taskManagerId, host, dataPort, rpcPort })
@@ -101,9 +106,10 @@ function localBackup(config: Config, taskManagerId: string): Pick<TaskExecutorOp
   return { localBackup: { files: new ChunkDirectory(parent, { pid: process.pid, taskManagerId }), maxBytes } }
 }
 
-function leaderRetrieval(config: Config, logger: Logger): LeaderRetrieval {
+function leaderRetrieval(config: Config, logger: Logger, sessionFile: string | undefined): LeaderRetrieval {
   const clock = systemClock
-  if (config['high-availability.type'] === 'zookeeper') return zookeeperLeaderRetrieval(config, { clock, random: systemRandom, logger })
+  if (config['high-availability.type'] === 'zookeeper')
+    return zookeeperLeaderRetrieval(config, { clock, random: systemRandom, logger }, sessionFile)
   const { from, to } = config['jobmanager.rpc.port']
   if (from === 0 || from !== to)
     throw new FlottError('INVALID_CONFIG', 'jobmanager.rpc.port: without ZooKeeper the JobManager is found there, so it must be one port')

@@ -159,6 +159,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
         options.onRegistered?.()
       },
     })
+    retrieval.holdRegistration?.({ taskManagerId, processId: this.#processId })
     retrieval.watchGivenUp?.(taskManagerId, (mark) => this.#mailbox.run(() => this.#marked(mark)))
     this.#reports = new JobReports({
       clock,

@@ -126,6 +126,7 @@ function withoutMarks(retrieval: ZooKeeperLeaderRetrieval): LeaderRetrieval {
       return retrieval.connected
     },
     watch: (onChange) => retrieval.watch(onChange),
+    holdRegistration: (process) => retrieval.holdRegistration(process),
     start: () => retrieval.start(),
     stop: () => retrieval.stop(),
   }

@@ -38,7 +38,7 @@ export class Daemon {
     private readonly directory: string,
     private readonly confDir: string,
     private readonly settings: Readonly<Record<string, string>>,
-    /** Started by bin/flott-supervise.sh, as bin/jobmanager.sh does. */
+    /** Started by bin/flott-supervise.sh, as bin/jobmanager.sh and bin/taskmanager.sh do. */
     private readonly supervised: boolean,
     /** Of Node, before the program: for profiles. Workers inherit them. */
     private readonly nodeFlags: readonly string[] = [],
@@ -84,13 +84,19 @@ export class Daemon {
     const main = [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings]
     const env = { ...process.env, ...this.placement.env, FLOTT_READY_FILE: this.#readyFile }
     const command = this.supervised
-      ? [resolve('bin/flott-supervise.sh'), this.runtimePrefix, ...settings]
+      ? [resolve('bin/flott-supervise.sh'), this.kind, this.runtimePrefix, ...settings]
       : [process.execPath, ...this.nodeFlags, ...main]
     const [program, ...args] = [...(this.placement.launcher ?? []), ...command]
     const child = this.supervised
       ? spawn(program!, args, {
           stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-          env: { ...env, FLOTT_HOME: process.cwd(), FLOTT_NODE: process.execPath, FLOTT_CONF_DIR: this.confDir },
+          env: {
+            ...env,
+            FLOTT_HOME: process.cwd(),
+            FLOTT_NODE: process.execPath,
+            FLOTT_CONF_DIR: this.confDir,
+            FLOTT_NODE_OPTIONS: this.nodeFlags.join(' '),
+          },
         })
       : spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
     this.#pid = this.supervised ? undefined : child.pid
@@ -162,7 +168,7 @@ export interface ProcessClusterOptions {
   readonly slots: number
   /** host:port of ZooKeeper; undefined: high-availability.type none. */
   readonly zookeeper?: string
-  /** JobManagers run under their supervisor, which closes the session of one that dies; else they are bare processes. */
+  /** Daemons run under their supervisor, which closes the session of one that dies; else they are bare processes. */
   readonly supervised?: boolean
   /** Over the defaults, for all daemons and the CLI. */
   readonly settings?: Readonly<Record<string, string>>
@@ -194,7 +200,7 @@ export class ProcessCluster {
   ) {
     const daemon = (kind: DaemonKind, index: number, settings: Record<string, string>) => {
       const name = `${kind}-${index}`
-      const supervised = kind === 'jobmanager' && options.supervised === true
+      const supervised = options.supervised === true
       const flags = kind === 'taskmanager' ? options.taskManagerFlags : undefined
       const placement = options.placement?.(kind, index)
       const all = { ...settings, ...placement?.settings }

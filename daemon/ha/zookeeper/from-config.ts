@@ -15,6 +15,10 @@ export interface FromConfigDependencies {
   readonly logger: Logger
 }
 
+export function quorumOf(config: Config): string {
+  return config['high-availability.zookeeper.quorum'].join(',')
+}
+
 export function zookeeperOf(
   config: Config,
   deps: FromConfigDependencies,
@@ -22,7 +26,7 @@ export function zookeeperOf(
   const authorization = config['high-availability.zookeeper.client.authorization']
   const zookeeper = new NativeZooKeeper(
     {
-      quorum: config['high-availability.zookeeper.quorum'].join(','),
+      quorum: quorumOf(config),
       sessionTimeoutMs: config['high-availability.zookeeper.client.session-timeout'],
       connectionTimeoutMs: config['high-availability.zookeeper.client.connection-timeout'],
       acl: config['high-availability.zookeeper.client.acl'],
@@ -34,7 +38,9 @@ export function zookeeperOf(
   return { zookeeper, paths }
 }
 
-export function zookeeperLeaderRetrieval(config: Config, deps: FromConfigDependencies): ZooKeeperLeaderRetrieval {
+/** `sessionFile`: where the credentials of its session go. */
+export function zookeeperLeaderRetrieval(config: Config, deps: FromConfigDependencies, sessionFile?: string): ZooKeeperLeaderRetrieval {
   const { clock, logger } = deps
-  return new ZooKeeperLeaderRetrieval({ ...zookeeperOf(config, deps), clock, logger, retryWaitMs: RETRY_WAIT_MS })
+  const credentials = sessionFile === undefined ? {} : { credentials: { file: sessionFile, quorum: quorumOf(config) } }
+  return new ZooKeeperLeaderRetrieval({ ...zookeeperOf(config, deps), ...credentials, clock, logger, retryWaitMs: RETRY_WAIT_MS })
 }

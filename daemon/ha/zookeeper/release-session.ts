@@ -8,7 +8,7 @@ import { readCredentials, removeCredentials } from './session-credentials.js'
 const RETRY_WAIT_MS = 100
 
 /**
- * Ends the session of a dead daemon, so that the next leader need not wait for its time-out. The caller holds the lock that the
+ * Ends the session of a dead daemon, so that nobody need wait for its time-out. The caller holds the lock that the
  * daemon inherited, hence knows that it is dead: a living one would lose its leadership. Attaching waits for the connection first,
  * since a handle closed before that leaves the session behind. Gives up with ZOOKEEPER_UNAVAILABLE after the session's time-out;
  * with `quorum`, which is then asked instead of the one that the dead daemon knew, never: for a daemon that can do nothing without it.
@@ -40,4 +40,14 @@ export async function releaseSession(
       await sleep(deps.clock, RETRY_WAIT_MS)
     }
   }
+}
+
+/** When a daemon starts: ends the session of a predecessor that died under the same lock and had nobody to do so. */
+export async function releaseLeftBehind(
+  file: string,
+  quorum: string,
+  deps: { readonly clock: Clock; readonly random: Random; readonly logger: Logger },
+): Promise<void> {
+  const outcome = await releaseSession(file, deps, { quorum }).catch((error: unknown) => error)
+  if (outcome !== 'nothing') deps.logger.info('the session that a dead predecessor left', { outcome })
 }

@@ -5,11 +5,13 @@ import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import { Outage } from '#core/outage.js'
 import type { Random } from '#core/random.js'
-import type { FactStore, LeaderInfo } from '#protocol/ha/facts.js'
+import type { FactStore } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
 import { type ElectionEffect, type ElectionEvent, type ElectionState, STOPPED, step } from '../election-step.js'
 import { GrantedReign } from '../reign.js'
+import { publishEphemeral } from './ephemeral-node.js'
 import { Lease } from './lease.js'
+import { RegistrationWatch } from './registration-watch.js'
 import { removeCredentials, writeCredentials } from './session-credentials.js'
 import type { ClusterPaths, ZooKeeper, ZooKeeperSession } from './zookeeper.js'
 import { ensureTree, zooKeeperFactStore } from './zookeeper-fact-store.js'
@@ -38,6 +40,7 @@ interface Turn {
   readonly number: number
   readonly session: ZooKeeperSession
   readonly facts: FactStore
+  readonly registrations: RegistrationWatch
   /** Part of the name of the election node: it finds the node again when the answer to its creation was lost. */
   readonly guid: string
   node?: string
@@ -182,10 +185,11 @@ export class ZooKeeperLeaderElection implements LeaderElection {
   }
 
   async #open(number: number): Promise<void> {
-    const { zookeeper, paths, random } = this.options
+    const { zookeeper, paths, random, clock, logger } = this.options
     const session = await zookeeper.open()
     this.#outage.over('a ZooKeeper session is open')
-    const turn: Turn = { number, session, facts: zooKeeperFactStore(session, paths), guid: randomId(random) }
+    const registrations = new RegistrationWatch({ session, paths, clock, logger })
+    const turn: Turn = { number, session, facts: zooKeeperFactStore(session, paths), registrations, guid: randomId(random) }
     this.#turn = turn
     session.onState((state) => {
       const kind = state === 'LOST' ? 'session-lost' : state === 'SUSPENDED' ? 'suspended' : 'reconnected'
@@ -263,8 +267,10 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     const reign = new GrantedReign(
       epoch,
       facts,
-      (info) => publish(session, paths.leader, info),
+      // Ephemeral: when the leader's session ends, nobody is sent to it any more.
+      (info) => publishEphemeral(session, paths.leader, JSON.stringify(info)),
       () => turn.lease?.check(),
+      turn.registrations,
     )
     turn.reign = reign
     turn.lease = new Lease(session, turn.node!, clock, {
@@ -272,6 +278,7 @@ export class ZooKeeperLeaderElection implements LeaderElection {
       nodeGone: () => this.#report({ kind: 'own-node-gone', turn: number }),
     })
     turn.lease.start(turn.confirmedAtMs!)
+    turn.registrations.start()
     if (session.state === 'SUSPENDED') this.#report({ kind: 'suspended', turn: number })
     logger.info('granted leadership', { epoch })
     try {
@@ -306,24 +313,4 @@ export class ZooKeeperLeaderElection implements LeaderElection {
 /** By the ten digits that ZooKeeper appended. */
 function inOrder(names: readonly string[]): string[] {
   return [...names].sort((a, b) => (a.slice(-10) < b.slice(-10) ? -1 : 1))
-}
-
-/** Ephemeral: when the leader's session ends, nobody is sent to it any more. */
-async function publish(session: ZooKeeperSession, path: string, info: LeaderInfo): Promise<void> {
-  const data = Buffer.from(JSON.stringify(info))
-  for (;;) {
-    try {
-      const [, found] = await Promise.all([session.sync(path), session.get(path)])
-      if (found && found.ephemeralOwner === session.id) {
-        if (Buffer.compare(found.data, data) !== 0) await session.set(path, data, found.version)
-        return
-      }
-      if (found) await session.remove(path, found.version) // Of no living session: ours is the only leader.
-      await session.create(path, data, 'ephemeral')
-      return
-    } catch (error) {
-      if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error
-      await session.whenConnected()
-    }
-  }
 }

@@ -4,12 +4,16 @@ import type { Logger } from '#core/logger.js'
 import { Outage } from '#core/outage.js'
 import type { GivenUpMark, LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
+import type { TaskManagerProcess } from '#protocol/ha/registrations.js'
 import { LeaderListeners } from '../leader-listeners.js'
+import { publishEphemeral } from './ephemeral-node.js'
+import { removeCredentials, writeCredentials } from './session-credentials.js'
 import type { ClusterPaths, ZooKeeper, ZooKeeperNode, ZooKeeperSession } from './zookeeper.js'
 
 /**
- * Follows the `leader` node, and the mark of a TaskManager where one is to be told, over a session of its own. While the connection is
- * lost the last known leader stays current: it may well live. When the node is gone there is none.
+ * Follows the `leader` node, and the mark of a TaskManager where one is to be told, over a session of its own, which holds the
+ * registration of a TaskManager, too. While the connection is lost the last known leader stays current: it may well live. When the node is
+ * gone there is none.
  */
 export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   readonly #listeners = new LeaderListeners()
@@ -17,6 +21,7 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
   #session: ZooKeeperSession | undefined
   #running: Promise<void> | undefined
   #marked: { readonly path: string; readonly onMark: (mark: GivenUpMark) => void } | undefined
+  #registration: string | undefined
   readonly #outage: Outage
 
   constructor(
@@ -26,6 +31,8 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
       readonly clock: Clock
       readonly logger: Logger
       readonly retryWaitMs: number
+      /** What it takes to end our session goes there before it holds a registration; absent: not written. */
+      readonly credentials?: { readonly file: string; readonly quorum: string }
     },
   ) {
     this.#outage = new Outage(options.logger)
@@ -44,6 +51,10 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
     this.#marked = { path: this.options.paths.mark(taskManagerId), onMark }
   }
 
+  holdRegistration(process: TaskManagerProcess): void {
+    this.#registration = this.options.paths.registration(process)
+  }
+
   async start(): Promise<void> {
     this.#running ??= this.#follow()
   }
@@ -52,6 +63,7 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
     this.#stopping.abort()
     await this.#session?.close()
     await this.#running
+    if (this.options.credentials) await removeCredentials(this.options.credentials.file)
   }
 
   async #follow(): Promise<void> {
@@ -65,6 +77,7 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
         else await this.#followOver(this.#session)
       } catch (error) {
         if (!isFlottError(error)) throw error
+        await this.#session?.close() // Where it lives, it can not do what it is for.
         if (signal.aborted) return
         this.#outage.failed('the leader can not be looked up in ZooKeeper', error)
         await sleep(clock, retryWaitMs, signal).catch(() => {})
@@ -82,6 +95,15 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
     }
   }
 
+  async #register(session: ZooKeeperSession): Promise<true> {
+    if (this.#registration !== undefined) await publishEphemeral(session, this.#registration, '')
+    return true
+  }
+  async #writeCredentials({ id, password, timeoutMs }: ZooKeeperSession): Promise<void> {
+    const { credentials } = this.options
+    if (credentials) await writeCredentials(credentials.file, { id, password, timeoutMs, quorum: credentials.quorum })
+  }
+
   /** Ends with the session. */
   async #followOver(session: ZooKeeperSession): Promise<void> {
     const marked = this.#marked
@@ -90,15 +112,23 @@ export class ZooKeeperLeaderRetrieval implements LeaderRetrieval {
       const mark = marked && this.#read<GivenUpMark>(marked.path, node)
       if (mark) marked.onMark(mark)
     }
-    await Promise.all([
-      followNode(session, leader, (node) => this.#listeners.set(this.#read<LeaderInfo>(leader, node))),
-      marked && followNode(session, marked.path, markIs),
-    ])
+    let registered = false
+    const leaderIs = async (node: ZooKeeperNode | undefined) => {
+      // The folder is there when somebody leads.
+      if (node && !registered) registered = await this.#register(session)
+      this.#listeners.set(this.#read<LeaderInfo>(leader, node))
+    }
+    await this.#writeCredentials(session)
+    await Promise.all([followNode(session, leader, leaderIs), marked && followNode(session, marked.path, markIs)])
   }
 }
 
 /** Until the session's end, which it throws. */
-async function followNode(session: ZooKeeperSession, path: string, onNode: (node: ZooKeeperNode | undefined) => void): Promise<void> {
+async function followNode(
+  session: ZooKeeperSession,
+  path: string,
+  onNode: (node: ZooKeeperNode | undefined) => void | Promise<void>,
+): Promise<void> {
   for (;;) {
     let changed = () => {}
     const change = new Promise<void>((resolve) => {
@@ -108,7 +138,7 @@ async function followNode(session: ZooKeeperSession, path: string, onNode: (node
       if (state !== 'SUSPENDED') changed() // Connected again: what we know may be old.
     })
     try {
-      onNode(await session.get(path, changed))
+      await onNode(await session.get(path, changed))
       await change
     } catch (error) {
       if (!isFlottError(error, 'ZOOKEEPER_UNAVAILABLE')) throw error

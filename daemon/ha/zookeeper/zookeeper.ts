@@ -1,3 +1,5 @@
+import { registrationName, type TaskManagerProcess } from '#protocol/ha/registrations.js'
+
 /**
  * What Flott needs of ZooKeeper: sessions, and nodes in a tree. Election, retrieval and facts are written against this; the npm
  * client is behind it in a daemon (native-zookeeper.ts), a simulated ensemble in tests and in the simulation (memory/).
@@ -66,6 +68,7 @@ export class ClusterPaths {
   readonly cluster: string
   readonly jobs: string
   readonly taskManagers: string
+  readonly registrations: string
   constructor(clusterId: string, rootPath = '/flott') {
     this.root = `${rootPath.replace(/\/+$/, '')}/${clusterId.replace(/^\/+|\/+$/g, '')}`
     this.election = `${this.root}/election`
@@ -74,6 +77,7 @@ export class ClusterPaths {
     this.cluster = `${this.root}/cluster`
     this.jobs = `${this.root}/jobs`
     this.taskManagers = `${this.root}/taskmanagers`
+    this.registrations = `${this.root}/registrations`
   }
   job(jobId: string): string {
     return `${this.jobs}/${jobId}`
@@ -82,10 +86,13 @@ export class ClusterPaths {
   mark(taskManagerId: string): string {
     return `${this.taskManagers}/${encodeURIComponent(taskManagerId)}`
   }
+  registration(process: TaskManagerProcess): string {
+    return `${this.registrations}/${registrationName(process)}`
+  }
   /** The nodes that must exist before anything else, parents first. */
   get folders(): readonly string[] {
     const parts = this.root.split('/').filter((p) => p !== '')
     const parents = parts.map((_, i) => `/${parts.slice(0, i + 1).join('/')}`)
-    return [...parents, this.election, this.jobs, this.taskManagers]
+    return [...parents, this.election, this.jobs, this.taskManagers, this.registrations]
   }
 }

@@ -1,5 +1,6 @@
 import type { Epoch } from '#core/epoch.js'
 import type { FactStore, GivenUpMark, LeaderInfo } from './facts.js'
+import type { Registrations, TaskManagerProcess } from './registrations.js'
 
 /** One reign: from the grant to the loss of one ZooKeeper session. */
 export interface Reign {
@@ -8,6 +9,8 @@ export interface Reign {
   readonly facts: FactStore
   /** Aborts when the reign ends, whatever the cause. All that the leader started hangs on it. */
   readonly signal: AbortSignal
+  /** Absent where there is no ZooKeeper. */
+  readonly registrations?: Registrations
   /**
    * Whether it goes on, by the clock too: false right after this process has slept for longer than its session lives, before any timer
    * or connection could tell. Then the reign ends at once.
@@ -40,6 +43,11 @@ export interface LeaderRetrieval {
    * there is no ZooKeeper to learn it from.
    */
   watchGivenUp?(taskManagerId: string, onMark: (mark: GivenUpMark) => void): void
+  /**
+   * Registers this process in ZooKeeper as long as its session lives, and before it tells of a leader. To be called before `start`. Absent
+   * where there is no ZooKeeper.
+   */
+  holdRegistration?(process: TaskManagerProcess): void
   start(): Promise<void>
   stop(): Promise<void>
 }
