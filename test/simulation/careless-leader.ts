@@ -77,6 +77,7 @@ function reignOver(reign: Reign, facts: FactStore, changed: Partial<Reign> = {})
     epoch: reign.epoch,
     facts,
     signal: reign.signal,
+    ...(reign.registrations ? { registrations: reign.registrations } : {}),
     get suspended() {
       return reign.suspended
     },

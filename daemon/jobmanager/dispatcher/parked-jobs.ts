@@ -144,6 +144,7 @@ class ParkedSlots implements SlotOwner {
   slotsGranted(): void {}
   slotLost(): void {}
   taskManagerLost(): void {}
+  registrationsListed(): void {}
   taskManagerDraining(): void {}
   heartbeatReceived(): void {}
 }

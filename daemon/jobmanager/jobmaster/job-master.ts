@@ -308,6 +308,9 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
       this.#scheduler.slotsLost(cause)
     })
   }
+  registrationsListed(names: ReadonlySet<string>, connected: ReadonlySet<string>): void {
+    this.run(() => this.#takeover.registrationsListed(names, connected))
+  }
   taskManagerDraining(taskManagerId: string): void {
     this.run(() => this.#drain.taskManagerDraining(taskManagerId))
   }

@@ -8,7 +8,10 @@
  *     known to have FINISHED            -> finished: nobody needs to keep it any more
  *     same process, slot still the job's -> send-again: the earlier leader died before its submission arrived
  *     else                              -> lost: the process or the slot was replaced
- * - the loss of the TaskManager, and the deadline (heartbeat.timeout after the takeover) for who has not come: finished, or lost.
+ * - the loss of the TaskManager, and the deadline (heartbeat.timeout after the takeover) for who has not come: finished, or lost
+ * - a list of registrations in ZooKeeper (protocol/ha/registrations.ts) that has none of the processes that were to have its attempts, when
+ *   it is not connected: as the deadline. Nothing else is concluded from the list: a node that is there may be of a dead process, and one
+ *   that appears is followed by a registration with the leader, which alone knows what runs there.
  * It is reconciled when nothing is left.
  *
  * Invariants: each recorded attempt gets exactly one verdict; an attempt that is reported is never sent again, nor lost; one is sent again
@@ -17,6 +20,7 @@
  */
 import type { AttemptReport, SlotReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { AttemptLocation, DeploymentRecord } from '#protocol/graph/deployment.js'
+import { registrationName } from '#protocol/ha/registrations.js'
 
 export interface Reconciliation {
   readonly outstanding: Readonly<Record<string, readonly AttemptLocation[]>>
@@ -32,6 +36,8 @@ export type ReconciliationEvent =
       readonly slots: readonly SlotReport[]
     }
   | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly cause: string }
+  /** `names` of processes that hold a registration; `connected`: ids of the TaskManagers that have come, maybe before this job's leader asked. */
+  | { readonly kind: 'registrations-listed'; readonly names: ReadonlySet<string>; readonly connected: ReadonlySet<string> }
   /** Who has not come by now is lost. */
   | { readonly kind: 'deadline'; readonly waitedMs: number }
 export type ReconciliationEffect =
@@ -67,12 +73,28 @@ export function stepReconciliation(state: Reconciliation, event: ReconciliationE
       const rest = { ...state, outstanding: without(outstanding, event.taskManagerId) }
       return { reconciliation: rest, effects: gone(state, outstanding[event.taskManagerId] ?? [], event.cause) }
     }
+    case 'registrations-listed': {
+      const missing = Object.keys(outstanding).filter((id) => isMissing(id, outstanding[id]!, event))
+      const cause = `not registered in ZooKeeper any more: TaskManager ${missing.join(', ')}`
+      const locations = missing.flatMap((id) => outstanding[id]!)
+      return { reconciliation: { ...state, outstanding: missing.reduce(without, outstanding) }, effects: gone(state, locations, cause) }
+    }
     case 'deadline': {
       const missing = Object.keys(outstanding)
       const cause = `${missing.join(', ')} did not come back within ${event.waitedMs} ms of the change of leader (heartbeat.timeout)`
       return { reconciliation: { ...state, outstanding: {} }, effects: gone(state, Object.values(outstanding).flat(), cause) }
     }
   }
+}
+
+/** Of a process that the record does not name, nothing is known. */
+function isMissing(
+  taskManagerId: string,
+  locations: readonly AttemptLocation[],
+  { names, connected }: ReconciliationEvent & { kind: 'registrations-listed' },
+): boolean {
+  if (connected.has(taskManagerId)) return false
+  return locations.every(({ processId }) => processId !== undefined && !names.has(registrationName({ taskManagerId, processId })))
 }
 
 export function isReconciled({ outstanding }: Reconciliation): boolean {

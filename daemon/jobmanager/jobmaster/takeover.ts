@@ -82,6 +82,9 @@ export class Takeover {
   taskManagerLost(taskManagerId: string, cause: string): void {
     this.#take({ kind: 'task-manager-lost', taskManagerId, cause })
   }
+  registrationsListed(names: ReadonlySet<string>, connected: ReadonlySet<string>): void {
+    this.#take({ kind: 'registrations-listed', names, connected })
+  }
   /** True when the turn is taken later: the enumerators do not know their readers yet. */
   holds(turn: () => void): boolean {
     this.#held?.push(turn)

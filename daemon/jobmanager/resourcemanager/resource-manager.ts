@@ -32,7 +32,7 @@ const NOTHING_LEFT: DrainProgress = { slots: 0, moving: false, missing: [] }
 export interface ResourceManagerOptions {
   readonly clock: Clock
   readonly logger: Logger
-  readonly reign: Pick<Reign, 'epoch' | 'holds'>
+  readonly reign: Pick<Reign, 'epoch' | 'holds' | 'registrations'>
   readonly clusterUuid: string
   readonly heartbeatIntervalMs: number
   readonly heartbeatTimeoutMs: number
@@ -67,6 +67,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
 
   start(): void {
     this.#heartbeats.start()
+    this.options.reign.registrations?.watch(() => this.#mailbox.run(() => this.#tellRegistrations([...this.#jobMasters.values()])))
   }
   stop(): void {
     this.#stopped = true
@@ -133,6 +134,7 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   connectJobMaster(jobId: string, owner: SlotOwner): () => void {
     this.#jobMasters.set(jobId, owner)
     this.#introduce(jobId, owner)
+    this.#mailbox.run(() => this.#tellRegistrations([owner]))
     return () =>
       this.#mailbox.run(() => {
         if (this.#jobMasters.get(jobId) !== owner) return
@@ -219,6 +221,14 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
         (error: unknown) => this.options.logger.warn('a TaskManager does not say what it runs', { taskManagerId, jobId, error }),
       )
     }
+  }
+
+  /** As they are by now: a list that has become uncertain meanwhile says nothing. */
+  #tellRegistrations(owners: readonly SlotOwner[]): void {
+    const { registrations } = this.options.reign
+    if (!registrations?.listed) return
+    const connected = new Set(this.#taskManagers.keys())
+    for (const owner of owners) owner.registrationsListed(registrations.listed, connected)
   }
 
   #drain(taskManagerId: string, taskManager: ConnectedTaskManager): void {

@@ -46,6 +46,8 @@ export interface SlotOwner {
   /** What a TaskManager reports of this job when it registers. Returns the allocations that the job goes on with; all others are freed. */
   taskManagerRegistered(info: TaskManagerInfo, attempts: readonly AttemptReport[], slots: readonly SlotReport[]): ReadonlySet<string>
   taskManagerLost(taskManagerId: string, cause: Error): void
+  /** The registrations in ZooKeeper, and the TaskManagers that are connected: for a job that still waits for some of its deployment. */
+  registrationsListed(names: ReadonlySet<string>, connected: ReadonlySet<string>): void
   /** It is being drained: the job moves its tasks from there, if it can. Said again and again. */
   taskManagerDraining(taskManagerId: string): void
   /** How far that is; undefined where the job has no slot there. */

@@ -42,6 +42,11 @@ const slot = (attemptId: string, state: SlotReport['state']): SlotReport => ({
 function registered(attempts: readonly AttemptReport[], slots: readonly SlotReport[], processId = 'process of tm'): ReconciliationEvent {
   return { kind: 'task-manager-registered', taskManagerId: 'tm', processId, attempts, slots }
 }
+const listed = (names: readonly string[], connected: readonly string[] = []): ReconciliationEvent => ({
+  kind: 'registrations-listed',
+  names: new Set(names),
+  connected: new Set(connected),
+})
 const CAME_BACK_WITHOUT = 'TaskManager tm came back without them'
 const lost = (cause: string, ...attemptIds: readonly string[]): ReconciliationEffect => ({ kind: 'lost', attemptIds, cause })
 
@@ -90,6 +95,7 @@ test('what is known to have FINISHED needs nobody who says so', (t) => {
     registered([], [slot('a', 'ACTIVE')]),
     { kind: 'task-manager-lost', taskManagerId: 'tm', cause: 'gone' },
     { kind: 'deadline', waitedMs: 5 },
+    listed([]),
   ]
   for (const event of gone) {
     t.deepEqual(verdict(event, { finished: true }), { effects: finished, over: true }, event.kind)
@@ -101,6 +107,32 @@ test('a lost TaskManager, and one that has not come in time, take their attempts
   t.deepEqual(verdict({ kind: 'task-manager-lost', taskManagerId: 'tm', cause: 'gone' }), { effects: [lost('gone', 'a')], over: true })
   const cause = 'tm did not come back within 5 ms of the change of leader (heartbeat.timeout)'
   t.deepEqual(verdict({ kind: 'deadline', waitedMs: 5 }), { effects: [lost(cause, 'a')], over: true })
+})
+
+test('one that is registered in ZooKeeper no more is lost at once, unless it is connected', (t) => {
+  t.deepEqual(verdict(listed([])), { effects: [lost('not registered in ZooKeeper any more: TaskManager tm', 'a')], over: true })
+  const stays = { effects: [], over: false }
+  t.deepEqual(verdict(listed(['tm@process of tm'])), stays)
+  t.deepEqual(verdict(listed(['tm@process of tm', 'tm@another'])), stays)
+  t.deepEqual(verdict(listed([], ['tm'])), stays, 'its session is over, it is not')
+  t.is(verdict(listed(['tm@another', 'tm'], ['other'])).effects.length, 1, 'a process that came after it, and others, do not stand for it')
+})
+
+test('one of which the record does not know all processes, or one of them is there, is waited for', (t) => {
+  const { processId: _, ...unknown } = at('tm', 'a')
+  const step = (attempts: readonly AttemptLocation[], event: ReconciliationEvent) =>
+    stepReconciliation(beginReconciliation(record(...attempts)), event).effects
+  t.deepEqual(step([unknown], listed([])), [])
+  const two = [at('tm', 'a'), at('tm', 'b', { processId: 'next' })]
+  t.deepEqual(step(two, listed(['tm@next'])), [])
+  t.deepEqual(step(two, listed([])), [lost('not registered in ZooKeeper any more: TaskManager tm', 'a', 'b')])
+})
+
+test('all that a list does not have are one failure', (t) => {
+  const state = beginReconciliation(record(at('tm', 'a'), at('tm2', 'b'), at('tm3', 'c')))
+  const { effects, reconciliation } = stepReconciliation(state, listed(['tm2@process of tm2']))
+  t.deepEqual(effects, [lost('not registered in ZooKeeper any more: TaskManager tm, tm3', 'a', 'c')])
+  t.is(waitsFor(reconciliation), 'waits for tm2 to say which tasks run there')
 })
 
 test('each TaskManager is waited for, the verdicts of one are one failure, and nobody is judged twice', (t) => {
