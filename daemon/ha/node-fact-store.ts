@@ -1,5 +1,5 @@
 import { FlottError, isFlottError } from '#core/errors.js'
-import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
+import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
 
 /** Versioned nodes: what ZooKeeper, a Level and memory have in common. Every call's outcome is certain when it returns. */
 export interface FactNodes {
@@ -14,7 +14,7 @@ export interface FactNodes {
   /** FACT_CONFLICT; a node that is gone is no error. */
   remove(node: FactName, version: number): Promise<void>
 }
-export type FactFolder = 'jobs' | 'taskmanagers'
+export type FactFolder = 'jobs' | 'retained' | 'taskmanagers'
 export type FactName = 'isr' | 'cluster' | `${FactFolder}/${string}`
 
 /** ZooKeeper takes 1 MB, but every byte is written by each server of the ensemble: what is larger belongs into a blob. */
@@ -57,6 +57,22 @@ export class NodeFactStore implements FactStore {
 
   deleteJob(jobId: string, version: number): Promise<void> {
     return this.nodes.remove(`jobs/${jobId}`, version)
+  }
+
+  async listRetained(): Promise<readonly string[]> {
+    return [...(await this.nodes.list('retained'))].sort()
+  }
+
+  async readRetained(jobId: string): Promise<RetainedFact | undefined> {
+    return (await this.#read<RetainedFact>(`retained/${jobId}`))?.value
+  }
+
+  setRetained(fact: RetainedFact): Promise<void> {
+    return this.#put(`retained/${fact.jobId}`, fact)
+  }
+
+  deleteRetained(jobId: string): Promise<void> {
+    return this.#remove(`retained/${jobId}`)
   }
 
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {
@@ -111,25 +127,32 @@ export class NodeFactStore implements FactStore {
     return marks.flatMap((mark) => (mark?.value?.taskManagerId === undefined ? [] : [mark.value as GivenUpMark]))
   }
 
-  async setMark(mark: GivenUpMark): Promise<void> {
-    const node = markOf(mark.taskManagerId)
-    const found = await this.nodes.read(node)
-    if (found) await this.#set(node, mark, found.version)
-    else
-      await this.nodes.create(node, encode(node, mark)).catch((error: unknown) => {
-        if (!isFlottError(error, 'FACT_EXISTS')) throw error // Ours: the answer to the first try was lost.
-      })
+  setMark(mark: GivenUpMark): Promise<void> {
+    return this.#put(markOf(mark.taskManagerId), mark)
   }
 
-  async deleteMark(taskManagerId: string): Promise<void> {
-    const node = markOf(taskManagerId)
-    const found = await this.nodes.read(node)
-    if (found) await this.nodes.remove(node, found.version)
+  deleteMark(taskManagerId: string): Promise<void> {
+    return this.#remove(markOf(taskManagerId))
   }
 
   async #read<T>(node: FactName): Promise<Versioned<T> | undefined> {
     const found = await this.nodes.read(node)
     return found && { value: JSON.parse(Buffer.from(found.bytes).toString()) as T, version: found.version }
+  }
+
+  /** Over the one that is there. */
+  async #put(node: FactName, fact: unknown): Promise<void> {
+    const found = await this.nodes.read(node)
+    if (found) await this.#set(node, fact, found.version)
+    else
+      await this.nodes.create(node, encode(node, fact)).catch((error: unknown) => {
+        if (!isFlottError(error, 'FACT_EXISTS')) throw error // Ours: the answer to the first try was lost.
+      })
+  }
+
+  async #remove(node: FactName): Promise<void> {
+    const found = await this.nodes.read(node)
+    if (found) await this.nodes.remove(node, found.version)
   }
 
   async #set(node: FactName, fact: unknown, version: number): Promise<number> {

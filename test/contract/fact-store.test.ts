@@ -12,7 +12,7 @@ import { SimulatedZooKeeper } from '#ha/memory/simulated-zookeeper.js'
 import { NativeZooKeeper } from '#ha/zookeeper/native-zookeeper.js'
 import { ClusterPaths, type ZooKeeper, type ZooKeeperSession } from '#ha/zookeeper/zookeeper.js'
 import { ensureTree, zooKeeperFactStore } from '#ha/zookeeper/zookeeper-fact-store.js'
-import type { ClusterFact, FactStore, JobFact, Replica } from '#protocol/ha/facts.js'
+import type { ClusterFact, FactStore, JobFact, Replica, RetainedFact } from '#protocol/ha/facts.js'
 import { BINARY, type LevelDatabase, levelOnDisk } from '#storage/level-database.js'
 import { ZooKeeperServer } from '../support/zookeeper-server.js'
 
@@ -130,6 +130,30 @@ for (const [kind, open] of Object.entries(implementations)) {
       ['tm'],
     )
     t.deepEqual(await store.listJobs(), [])
+  })
+
+  check('retained checkpoints have a node of their own, beside that of the job', async (t, store, other) => {
+    const fact: RetainedFact = {
+      jobId: 'j',
+      jobName: 'count',
+      status: 'CANCELED',
+      endTime: 1,
+      jobGraph: 'graph/1',
+      checkpoints: [{ id: 1, manifest: 'manifest/j/1' }],
+    }
+    t.deepEqual(await store.listRetained(), [])
+    t.is(await store.readRetained('j'), undefined)
+    await store.createJob(job('j'))
+    await store.setRetained(fact)
+    await store.setRetained({ ...fact, endTime: 2 })
+    await other.sync()
+    t.deepEqual(await other.listRetained(), ['j'])
+    t.deepEqual(await other.readRetained('j'), { ...fact, endTime: 2 })
+    t.deepEqual(await other.listJobs(), ['j'])
+    await store.deleteRetained('j')
+    await store.deleteRetained('j')
+    t.deepEqual(await store.listRetained(), [])
+    t.deepEqual(await store.listJobs(), ['j'])
   })
 
   check('creating the same job again is idempotent, another one of its id is refused', async (t, store) => {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
-import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
+import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
 
 export class MemoryBlobs implements BlobStore {
   readonly blobs = new Map<string, Uint8Array>()
@@ -70,6 +70,19 @@ export class MemoryFacts implements FactStore {
   }
   async deleteJob(jobId: string): Promise<void> {
     this.jobs.delete(jobId)
+  }
+  readonly retained = new Map<string, RetainedFact>()
+  async listRetained(): Promise<readonly string[]> {
+    return [...this.retained.keys()]
+  }
+  async readRetained(jobId: string): Promise<RetainedFact | undefined> {
+    return this.retained.get(jobId)
+  }
+  async setRetained(fact: RetainedFact): Promise<void> {
+    this.retained.set(fact.jobId, fact)
+  }
+  async deleteRetained(jobId: string): Promise<void> {
+    this.retained.delete(jobId)
   }
   async readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {
     return undefined

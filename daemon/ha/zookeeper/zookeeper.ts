@@ -67,6 +67,7 @@ export class ClusterPaths {
   readonly isr: string
   readonly cluster: string
   readonly jobs: string
+  readonly retained: string
   readonly taskManagers: string
   readonly registrations: string
   constructor(clusterId: string, rootPath = '/flott') {
@@ -76,6 +77,7 @@ export class ClusterPaths {
     this.isr = `${this.root}/isr`
     this.cluster = `${this.root}/cluster`
     this.jobs = `${this.root}/jobs`
+    this.retained = `${this.root}/retained`
     this.taskManagers = `${this.root}/taskmanagers`
     this.registrations = `${this.root}/registrations`
   }
@@ -93,6 +95,6 @@ export class ClusterPaths {
   get folders(): readonly string[] {
     const parts = this.root.split('/').filter((p) => p !== '')
     const parents = parts.map((_, i) => `/${parts.slice(0, i + 1).join('/')}`)
-    return [...parents, this.election, this.jobs, this.taskManagers, this.registrations]
+    return [...parents, this.election, this.jobs, this.retained, this.taskManagers, this.registrations]
   }
 }

@@ -3,7 +3,7 @@ import { decodeDeployment } from '#protocol/graph/deployment-format.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { FactStore, Replica } from '#protocol/ha/facts.js'
 import type { DiskResponse, JobOnDisk } from '#protocol/rest/storage-check.js'
-import { blobsOf, missingBlobs } from './live-blobs.js'
+import { missingBlobs, namingFacts } from './live-blobs.js'
 
 /** What of each job is on this disk, whether it is in the in-sync set or not: what would be left if it had to lead. */
 export async function reportDisk(options: {
@@ -16,12 +16,10 @@ export async function reportDisk(options: {
   await facts.sync()
   const members = (await facts.readIsr())?.value ?? []
   const jobs: JobOnDisk[] = []
-  for (const jobId of await facts.listJobs()) {
-    const job = (await facts.readJob(jobId))?.value
-    if (!job) continue
-    const about = { id: jobId, name: job.jobName, ended: job.terminal !== undefined }
+  for await (const { jobId: id, jobName: name, ended, blobs: blobsOfFact } of namingFacts(facts)) {
+    const about = { id, name, ended }
     try {
-      jobs.push({ ...about, missing: await missingBlobs(await blobsOf(job, blobs, DECODE), blobs) })
+      jobs.push({ ...about, missing: await missingBlobs(await blobsOfFact(blobs, DECODE), blobs) })
     } catch (error) {
       jobs.push({ ...about, missing: [(error as Error).message] })
     }

@@ -2,7 +2,7 @@ import { isFlottError } from '#core/errors.js'
 import type { CheckpointManifest, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
-import type { JobFact } from '#protocol/ha/facts.js'
+import type { FactStore, JobFact, RetainedFact } from '#protocol/ha/facts.js'
 
 /** How the blobs are encoded that name other blobs. */
 export interface NamingBlobs {
@@ -10,21 +10,64 @@ export interface NamingBlobs {
   deployment(bytes: Uint8Array): DeploymentRecord
 }
 
-/** All names that a job's fact reaches: what may not be deleted. BLOB_NOT_FOUND or BLOB_CORRUPT when a manifest or deployment can not be read: better no answer than a short one. */
-export async function blobsOf(job: JobFact, blobs: Pick<BlobStore, 'get'>, decode: NamingBlobs): Promise<Set<string>> {
+type Readable = Pick<BlobStore, 'get'>
+
+/** A fact that names blobs: of a job, or what is retained of one. */
+export interface NamingFact {
+  readonly kind: 'job' | 'retained'
+  readonly jobId: string
+  readonly jobName: string
+  readonly ended: boolean
+  /**
+   * All names that it reaches: what may not be deleted. BLOB_NOT_FOUND or BLOB_CORRUPT when a manifest or deployment can not be read:
+   * better no answer than a short one.
+   */
+  blobs(blobs: Readable, decode: NamingBlobs): Promise<Set<string>>
+}
+
+/** Jobs first: what is retained of one is in a node of its own before the job's goes, so that it is seen in one of both. */
+export async function* namingFacts(facts: FactStore): AsyncIterable<NamingFact> {
+  for (const jobId of await facts.listJobs()) {
+    const job = (await facts.readJob(jobId))?.value
+    if (!job) continue
+    const { jobName, terminal } = job
+    yield { kind: 'job', jobId, jobName, ended: terminal !== undefined, blobs: (blobs, decode) => blobsOf(job, blobs, decode) }
+  }
+  for (const jobId of await facts.listRetained()) {
+    const retained = await facts.readRetained(jobId)
+    if (!retained) continue
+    const { jobName } = retained
+    yield { kind: 'retained', jobId, jobName, ended: true, blobs: (blobs, decode) => blobsOfRetained(retained, blobs, decode) }
+  }
+}
+
+export async function blobsOf(job: JobFact, blobs: Readable, decode: NamingBlobs): Promise<Set<string>> {
   const live = new Set<string>([job.jobGraph])
   for (const name of [job.artifact, job.deployment, job.result, job.history]) if (name !== undefined) live.add(name)
   const manifests = new Set(job.checkpoints.map((c) => c.manifest))
+  if (job.startsFrom) manifests.add(job.startsFrom.manifest)
   if (job.deployment !== undefined) {
     const pinned = decode.deployment(await blobs.get(job.deployment)).restoredCheckpoint
     // What its attempts restore from, until they run: a later checkpoint is complete only when all of them do, and may have taken its place.
     if (pinned && pinned.id >= (job.checkpoints.at(-1)?.id ?? 0)) manifests.add(pinned.manifest)
   }
-  for (const name of manifests) {
-    live.add(name)
-    for (const chunk of chunksOf(decode.manifest(await blobs.get(name)))) live.add(chunk)
-  }
+  for (const name of await reachedFrom(manifests, blobs, decode.manifest)) live.add(name)
   return live
+}
+
+export async function blobsOfRetained(fact: RetainedFact, blobs: Readable, decode: Pick<NamingBlobs, 'manifest'>): Promise<Set<string>> {
+  const manifests = fact.checkpoints.map(({ manifest }) => manifest)
+  return (await reachedFrom(manifests, blobs, decode.manifest)).add(fact.jobGraph)
+}
+
+/** The manifests, and all that they name. */
+export async function reachedFrom(manifests: Iterable<string>, blobs: Readable, decode: NamingBlobs['manifest']): Promise<Set<string>> {
+  const reached = new Set<string>()
+  for (const name of manifests) {
+    reached.add(name)
+    for (const chunk of chunksOf(decode(await blobs.get(name)))) reached.add(chunk)
+  }
+  return reached
 }
 
 export function chunksOf(manifest: CheckpointManifest): string[] {

@@ -30,8 +30,8 @@ export async function establishMembership(options: MembershipOptions & { readonl
     throw new FlottError('CLUSTER_MISMATCH', 'the data directory holds blobs of an unknown cluster')
   await disk.bindCluster(cluster.value.uuid)
   if (isr) return isr.value.some((r) => r.diskId === self.diskId)
-  // Nobody has led yet. Jobs without a set would mean that the set was lost: then an operator decides.
-  if ((await facts.listJobs()).length > 0) return false
+  // Nobody has led yet. Jobs, or checkpoints, without a set would mean that the set was lost: then an operator decides.
+  if ((await facts.listJobs()).length > 0 || (await facts.listRetained()).length > 0) return false
   try {
     await facts.setIsr([self], undefined)
     return true

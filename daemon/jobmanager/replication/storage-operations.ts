@@ -8,7 +8,7 @@ import { collectedPrefix } from '#protocol/ha/blobs.js'
 import type { FactStore, Replica } from '#protocol/ha/facts.js'
 import type { BlobProblem, DiskCheck, FsckResponse, GarbageBlob, GcResponse } from '#protocol/rest/storage-check.js'
 import { isMember } from './in-sync-set.js'
-import { blobsOf, type NamingBlobs } from './live-blobs.js'
+import { type NamingBlobs, namingFacts } from './live-blobs.js'
 import type { ReplicatingBlobStore } from './replicating-blob-store.js'
 
 const PAGE = 500
@@ -135,11 +135,10 @@ export function storageOperations(options: StorageOperationsOptions): StorageOpe
 async function named({ facts, store, decode }: StorageOperationsOptions): Promise<Named> {
   const names = new Set<string>()
   const unreadable: { job: string; message: string }[] = []
-  for (const jobId of await facts.listJobs()) {
-    const job = await facts.readJob(jobId)
-    if (!job) continue
+  for await (const { kind, jobId, blobs } of namingFacts(facts)) {
     try {
-      for (const name of await blobsOf(job.value, store, decode)) names.add(name)
+      for (const name of await blobs(store, decode)) names.add(name)
+      if (kind === 'retained') continue
       for await (const { name } of store.list(collectedPrefix(jobId))) names.add(name)
     } catch (error) {
       unreadable.push({ job: jobId, message: (error as Error).message })

@@ -23,6 +23,12 @@ export type JobStatus =
   | 'SUSPENDED'
   | 'RECONCILING'
 
+export interface CheckpointName {
+  readonly id: number
+  /** Its blob. */
+  readonly manifest: string
+}
+
 export interface JobFact {
   readonly jobId: string
   readonly jobName: string
@@ -40,7 +46,13 @@ export interface JobFact {
   readonly jobGraph: string
   readonly deployment?: string
   /** Completed checkpoints, oldest first. */
-  readonly checkpoints: readonly { readonly id: number; readonly manifest: string }[]
+  readonly checkpoints: readonly CheckpointName[]
+  /** Where it begins, until it has a checkpoint of its own: a checkpoint of another job, which nobody deletes so long. */
+  readonly startsFrom?: CheckpointName & {
+    readonly jobId: string
+    /** State that no operator of this job takes is left behind. */
+    readonly allowNonRestoredState?: true
+  }
   /** Checkpoint ids up to this one may have been used; the next reservation begins above. */
   readonly checkpointIdReserved: number
   /** The highest attempt number ever deployed. */
@@ -51,6 +63,21 @@ export interface JobFact {
   /** Blobs with the result (accumulators, failure), the exception history, and the checkpoint statistics. */
   readonly result?: string
   readonly history?: string
+}
+
+/**
+ * What is left of a job that has ended when its own fact goes: checkpoints that others may start from. It is written before the job's
+ * fact is removed; as long as both are there, the job's says what is retained.
+ */
+export interface RetainedFact {
+  readonly jobId: string
+  readonly jobName: string
+  readonly status: 'FAILED' | 'CANCELED' | 'FINISHED'
+  readonly endTime: number
+  /** Names the operators whose state it is. */
+  readonly jobGraph: string
+  /** Oldest first; never none. */
+  readonly checkpoints: readonly CheckpointName[]
 }
 
 /** A JobManager disk: the UUID was made with its data directory. */
@@ -101,6 +128,11 @@ export interface FactStore {
   /** Returns the new version. An unknown outcome is settled inside by sync, read and compare. */
   setJob(fact: JobFact, version: number): Promise<number>
   deleteJob(jobId: string, version: number): Promise<void>
+  listRetained(): Promise<readonly string[]>
+  readRetained(jobId: string): Promise<RetainedFact | undefined>
+  /** Over the one that is there. */
+  setRetained(fact: RetainedFact): Promise<void>
+  deleteRetained(jobId: string): Promise<void>
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined>
   /** `version` undefined creates the node. FACT_CONFLICT when someone else changed or created it. */
   setIsr(replicas: readonly Replica[], version: number | undefined): Promise<number>

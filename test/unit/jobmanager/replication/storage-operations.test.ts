@@ -176,3 +176,30 @@ test('while it can not be told what is named, nothing is an orphan and nothing i
   )
   await t.throwsAsync(operations.collect({ dryRun: false }), { code: 'BLOB_NOT_FOUND' })
 })
+
+test('what is retained of a job is named, whether or not its own fact is still there', async (t) => {
+  const { facts, store, b, clock, operations } = await world()
+  const json = (value: unknown) => Buffer.from(JSON.stringify(value))
+  await store.put('manifest/j/1', json({ vertices: [{ subtasks: [{ operators: { o: { keyed: [{ blob: 'chunk/j/1' }] } } }] }] }))
+  await store.put('chunk/j/1', Buffer.alloc(10))
+  const { jobId, jobName, jobGraph } = FACT
+  const checkpoints = [{ id: 1, manifest: 'manifest/j/1' }]
+  await facts.setRetained({ jobId, jobName, status: 'CANCELED', endTime: 0, jobGraph, checkpoints })
+  for (const named of [4, 3]) {
+    await clock.advance(2 * GRACE_MS)
+    const { healthy, disks } = await operations.check({ repair: false })
+    t.true(healthy)
+    t.is(disks[0]!.blobs - disks[0]!.orphans.length, named)
+    await facts.deleteJob('j', 0)
+  }
+  await b.local.delete(['chunk/j/1'])
+  t.deepEqual(
+    (await operations.check({ repair: true })).disks[1]!.problems.map(({ blob, repaired }) => [blob, repaired]),
+    [['chunk/j/1', true]],
+  )
+  t.deepEqual((await operations.collect({ dryRun: true })).removed, [], 'what the job alone had named waits')
+  await facts.deleteRetained('j')
+  await operations.collect({ dryRun: false })
+  await clock.advance(GRACE_MS)
+  t.is((await operations.collect({ dryRun: false })).removed.length, 4)
+})
