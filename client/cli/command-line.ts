@@ -13,6 +13,7 @@ const WITH_VALUE = new Set([
   '--target',
   '-s',
   '--fromSavepoint',
+  '--dispose',
   '--data-dir',
 ])
 

@@ -37,11 +37,14 @@ export async function list(client: RestClusterClient, options: ListOptions, term
 
 /** 'dd.MM.yyyy HH:mm:ss : <job id> : <name> (<STATE>)', as scripts written for Flink expect it. */
 export function jobLine(job: JobOverviewItem): string {
-  const at = new Date(job['start-time'])
-  const two = (n: number) => String(n).padStart(2, '0')
-  const date = `${two(at.getDate())}.${two(at.getMonth() + 1)}.${at.getFullYear()} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
   const why = job['waiting-for'] === undefined ? '' : ` waits: ${job['waiting-for']}`
-  return `${date} : ${job.jid} : ${job.name} (${job.state})${why}`
+  return `${dateOf(job['start-time'])} : ${job.jid} : ${job.name} (${job.state})${why}`
+}
+
+export function dateOf(timestamp: number): string {
+  const at = new Date(timestamp)
+  const two = (n: number) => String(n).padStart(2, '0')
+  return `${two(at.getDate())}.${two(at.getMonth() + 1)}.${at.getFullYear()} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
 }
 
 function isScheduled(job: JobOverviewItem): boolean {

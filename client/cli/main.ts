@@ -9,6 +9,7 @@ import { isOptionKey, KNOWN_KEYS, settingText } from '#core/config/resolve-confi
 import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
 import { isId } from '#core/ids.js'
 import { printErrorsMarkdown } from '#core/print-errors.js'
+import { parseCheckpointPath } from '#protocol/checkpoint/checkpoint-path.js'
 import { graphOfProgram, type ProgramOptions } from '../submit/program-runner.js'
 import type { RestClusterClient } from '../submit/rest-cluster-client.js'
 import { cancel } from './cancel.js'
@@ -19,15 +20,17 @@ import { EXIT, exitCodeOf, printExitCodes } from './exit-codes.js'
 import { fsck, fsckDirectory, gc } from './fsck.js'
 import { list } from './list.js'
 import { resetInSyncSet } from './reset-in-sync.js'
+import { dispose, listRetained } from './retained.js'
 import { namingProgram, refuseMissing, run, stackOf } from './run.js'
 import { status } from './status.js'
 import { processTerminal } from './terminal.js'
 
-const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'drain', 'fsck', 'gc', 'reset-in-sync', 'config', 'completion']
+const ACTIONS = ['run', 'info', 'list', 'status', 'cancel', 'savepoint', 'drain', 'fsck', 'gc', 'reset-in-sync', 'config', 'completion']
 const EXPECTS: Readonly<Record<string, string>> = {
   run: 'a program',
   info: 'a program',
   cancel: 'the id of a job',
+  savepoint: '--dispose (-d) and the path of a checkpoint',
   drain: 'the id of a TaskManager',
 }
 const OPTION_NAMES = [
@@ -40,6 +43,10 @@ const OPTION_NAMES = [
   'running',
   'scheduled',
   'all',
+  'retained',
+  'fromSavepoint',
+  'allowNonRestoredState',
+  'dispose',
   'repair',
   'data-dir',
   'dry-run',
@@ -121,6 +128,19 @@ function programOptions(argv: CommonArguments & { file: string }): ProgramOption
   if (argv.parallelism !== undefined) overrides['parallelism.default'] = String(argv.parallelism)
   return { file: argv.file, args: programArgs, defaults: jobSettings(explicit), overrides }
 }
+/** With what -s and -n stand for. */
+function startingFrom(
+  argv: CommonArguments & { file: string; fromSavepoint?: string | undefined; allowNonRestoredState: boolean },
+): ProgramOptions {
+  const { fromSavepoint: path, allowNonRestoredState } = argv
+  if (path !== undefined) parseCheckpointPath(path, '--fromSavepoint (-s)')
+  const options = programOptions(argv)
+  const recovery = {
+    ...(path === undefined ? {} : { 'execution.state-recovery.path': path }),
+    ...(allowNonRestoredState ? { 'execution.state-recovery.ignore-unclaimed-state': 'true' } : {}),
+  }
+  return { ...options, overrides: { ...options.overrides, ...recovery } }
+}
 function jobIdOf(text: string): string {
   if (!isId(text)) throw new FlottError('INVALID_ARGUMENT', `'${text}' is not a job id: 32 hex digits`)
   return text
@@ -142,14 +162,27 @@ const parser = yargs(spreadDynamic(own))
       parallelism(common(command))
         .positional('file', { type: 'string', demandOption: true, describe: 'The program' })
         .option('detached', { alias: 'd', type: 'boolean', default: false, describe: 'Return after the submission' })
-        .option('shutdownOnAttachedExit', { alias: 'sae', type: 'boolean', default: false, describe: 'Attached: Ctrl-C cancels the job' }),
+        .option('shutdownOnAttachedExit', { alias: 'sae', type: 'boolean', default: false, describe: 'Attached: Ctrl-C cancels the job' })
+        .option('fromSavepoint', {
+          alias: 's',
+          type: 'string',
+          requiresArg: true,
+          coerce: last<string | undefined>,
+          describe: 'Start from a retained checkpoint: flott:/JOB/chk-N, or the id of a job for its newest',
+        })
+        .option('allowNonRestoredState', {
+          alias: 'n',
+          type: 'boolean',
+          default: false,
+          describe: 'Leave state behind that the program has no operator for',
+        }),
     (argv) => {
       exitCode = withCluster(argv, (client) => {
         const { config } = loadClientConfig(clusterOptions(argv))
         const detached = argv.detached || !config['execution.attached']
         const shutdownOnAttachedExit = argv.shutdownOnAttachedExit || config['execution.shutdown-on-attached-exit']
         const { json } = argv
-        return run(client, { ...programOptions(argv), detached, shutdownOnAttachedExit, json }, terminal, systemClock)
+        return run(client, { ...startingFrom(argv), detached, shutdownOnAttachedExit, json }, terminal, systemClock)
       })
     },
   )
@@ -168,9 +201,15 @@ const parser = yargs(spreadDynamic(own))
       common(command)
         .option('running', { alias: 'r', type: 'boolean', default: false, describe: 'Only those that run or restart' })
         .option('scheduled', { alias: 's', type: 'boolean', default: false, describe: 'Only those that wait' })
-        .option('all', { alias: 'a', type: 'boolean', default: false, describe: 'Those that have ended, too' }),
+        .option('all', { alias: 'a', type: 'boolean', default: false, describe: 'Those that have ended, too' })
+        .option('retained', { type: 'boolean', default: false, describe: 'Instead of jobs the checkpoints that ended ones have left' })
+        .check(({ retained, running, scheduled, all }) => {
+          if (retained && (running || scheduled || all))
+            throw new FlottError('INVALID_ARGUMENT', '--retained lists checkpoints, and takes none of -r, -s and -a')
+          return true
+        }),
     (argv) => {
-      exitCode = withCluster(argv, (client) => list(client, argv, terminal))
+      exitCode = withCluster(argv, (client) => (argv.retained ? listRetained(client, argv.json, terminal) : list(client, argv, terminal)))
     },
   )
   .command(
@@ -187,6 +226,23 @@ const parser = yargs(spreadDynamic(own))
     (command) => common(command).positional('job', { type: 'string', demandOption: true, describe: 'Job id' }),
     (argv) => {
       exitCode = withCluster(argv, (client) => cancel(client, jobIdOf(argv.job), argv.json, terminal, systemClock))
+    },
+  )
+  .command(
+    'savepoint',
+    'Dispose of a retained checkpoint',
+    (command) =>
+      common(command).option('dispose', {
+        alias: 'd',
+        type: 'string',
+        requiresArg: true,
+        demandOption: true,
+        coerce: last<string>,
+        describe: 'flott:/JOB/chk-N, or the id of a job for all that it has left',
+      }),
+    (argv) => {
+      parseCheckpointPath(argv.dispose, '--dispose (-d)')
+      exitCode = withCluster(argv, (client) => dispose(client, argv.dispose, argv.json, terminal))
     },
   )
   .command(

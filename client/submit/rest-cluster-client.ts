@@ -1,8 +1,7 @@
 /** A cluster by its REST API. */
 import { createHash } from 'node:crypto'
 import { type Clock, sleep, systemClock } from '#core/clock.js'
-import type { SerializedError } from '#core/errors.js'
-import { isFlottError } from '#core/errors.js'
+import { deserializeError, isFlottError, type SerializedError } from '#core/errors.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { JobStatus } from '#protocol/ha/facts.js'
 import type { DrainResponse } from '#protocol/rest/drain.js'
@@ -17,6 +16,12 @@ import type {
   PlanResponse,
   TaskManagersResponse,
 } from '#protocol/rest/responses.js'
+import type {
+  DisposalResponse,
+  RetainedCheckpointsResponse,
+  SavepointDisposalRequest,
+  TriggerResponse,
+} from '#protocol/rest/retained-checkpoints.js'
 import type { DiskResponse, FsckResponse, GcResponse } from '#protocol/rest/storage-check.js'
 import { fromTaggedJson } from '#protocol/rest/tagged-json.js'
 import type { ClusterClient, CollectedRecords, JobResult } from './cluster-client.js'
@@ -129,6 +134,41 @@ export class RestClusterClient implements ClusterClient {
   }
   plan(jobId: string): Promise<PlanResponse> {
     return this.#get(`/v1/jobs/${jobId}/plan`)
+  }
+  retainedCheckpoints(): Promise<RetainedCheckpointsResponse> {
+    return this.#get('/v1/flott/checkpoints')
+  }
+  /** Disposes of a retained checkpoint, or of all of a job, and returns which they were. CHECKPOINT_NOT_FOUND, CHECKPOINT_IN_USE, INVALID_ARGUMENT. */
+  async disposeCheckpoint(path: string): Promise<readonly string[]> {
+    let mayBeDone = false
+    const onUnknown = () => {
+      mayBeDone = true
+    }
+    for (;;) {
+      const json: SavepointDisposalRequest = { 'savepoint-path': path }
+      const { 'request-id': id } = await this.#transport.send<TriggerResponse>({
+        method: 'POST',
+        path: '/v1/savepoint-disposal',
+        json,
+        onUnknown,
+      })
+      try {
+        return await this.#disposed(id)
+      } catch (error) {
+        if (isFlottError(error, 'CHECKPOINT_NOT_FOUND') && mayBeDone) return [path]
+        if (!isFlottError(error, 'NOT_FOUND')) throw error
+        mayBeDone = true // Another JobManager leads by now: it is asked, and finds what the one before has left.
+      }
+    }
+  }
+  async #disposed(requestId: string): Promise<readonly string[]> {
+    for (let delayMs = POLL_FIRST_MS; ; delayMs = Math.min(delayMs * 2, this.#pollMaxMs)) {
+      const { status, operation } = await this.#get<DisposalResponse>(`/v1/savepoint-disposal/${requestId}`)
+      const failure = operation?.['failure-cause']
+      if (failure) throw deserializeError(failure.error as SerializedError)
+      if (status.id === 'COMPLETED') return operation?.paths ?? []
+      await sleep(this.#clock, delayMs)
+    }
   }
   /** Reads every byte on every disk of the in-sync set. */
   fsck(repair: boolean): Promise<FsckResponse> {

@@ -15,6 +15,8 @@ export interface RestRequest {
   readonly path: string
   /** Made anew for each try. */
   readonly body?: () => FormData
+  /** A body as JSON. */
+  readonly json?: object
   readonly signal?: AbortSignal
   readonly timeoutMs?: number
   /** A try failed of which nobody knows whether it took effect: what the next one finds may be its work. */
@@ -59,9 +61,10 @@ export class RestTransport {
     try {
       response = await fetch(url + request.path, {
         method: request.method,
-        headers: this.headers,
+        headers: request.json === undefined ? this.headers : { ...this.headers, 'content-type': 'application/json' },
         signal: request.signal ? AbortSignal.any([request.signal, timeout]) : timeout,
         ...(request.body === undefined ? {} : { body: request.body() }),
+        ...(request.json === undefined ? {} : { body: JSON.stringify(request.json) }),
       })
     } catch (cause) {
       if (timeout.aborted) throw new FlottError('RPC_TIMEOUT', `${url} did not answer ${request.method} ${request.path}`, { cause })

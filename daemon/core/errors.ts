@@ -88,6 +88,18 @@ export const ERRORS = {
   PAYLOAD_TOO_LARGE: { outcome: 'not-applied', retry: false, http: 413, doc: 'The body is larger than the limit.' },
   JOB_NOT_FOUND: { outcome: 'not-applied', retry: false, http: 404, doc: 'No such job.' },
   JOB_ALREADY_TERMINATED: { outcome: 'not-applied', retry: false, http: 409, doc: 'The job has ended already.' },
+  CHECKPOINT_NOT_FOUND: {
+    outcome: 'not-applied',
+    retry: false,
+    http: 404,
+    doc: 'No such checkpoint is retained. flott list --retained shows those that are.',
+  },
+  CHECKPOINT_IN_USE: {
+    outcome: 'not-applied',
+    retry: false,
+    http: 409,
+    doc: 'The job of the checkpoint has not ended and needs it, or replaces it at any moment.',
+  },
   JOB_SUBMISSION_FAILED: { outcome: 'not-applied', retry: false, http: 400, doc: 'The job was refused.' },
   JOB_FAILED: { outcome: 'unknown', retry: false, http: 500, doc: 'The job ended FAILED; the cause says why.' },
   JOB_CANCELED: { outcome: 'unknown', retry: false, http: 500, doc: 'The job was cancelled.' },
@@ -136,6 +148,12 @@ export const ERRORS = {
     retry: false,
     http: 400,
     doc: 'The snapshot has state of an operator that the job does not have.',
+  },
+  MAX_PARALLELISM_CHANGED: {
+    outcome: 'not-applied',
+    retry: false,
+    http: 400,
+    doc: 'The checkpoint has state for another number of key groups, which is the max parallelism and can not change.',
   },
   USER_CODE_LOAD_FAILED: { outcome: 'not-applied', retry: false, http: 400, doc: 'The artifact could not be loaded.' },
   // At a record: the task fails.

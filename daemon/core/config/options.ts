@@ -325,7 +325,25 @@ export const OPTIONS = {
     default: '3',
     kind: integer(1, 100),
     scope: 'job',
-    doc: 'How many completed checkpoints are kept, also when the job is cancelled or fails. Flink: 1, deleted on cancel.',
+    doc: 'How many completed checkpoints are kept. Flink: 1.',
+  },
+  'execution.checkpointing.externalized-checkpoint-retention': {
+    default: 'RETAIN_ON_CANCELLATION',
+    kind: oneOf('RETAIN_ON_CANCELLATION', 'DELETE_ON_CANCELLATION', 'NO_EXTERNALIZED_CHECKPOINTS'),
+    scope: 'job',
+    doc: 'What becomes of them when the job ends: kept when it was cancelled or failed; only when it failed; never. Those of a job that has finished go. Flink: NO_EXTERNALIZED_CHECKPOINTS.',
+  },
+  'execution.state-recovery.path': {
+    default: '',
+    kind: text,
+    scope: 'job',
+    doc: 'Retained checkpoint that a new job starts from: flott:/<job id>/chk-<n>, or the id of a job for its newest. flott run -s sets it.',
+  },
+  'execution.state-recovery.ignore-unclaimed-state': {
+    default: 'false',
+    kind: boolean,
+    scope: 'job',
+    doc: 'true: state in that checkpoint that the program has no operator for is left behind. flott run -n sets it.',
   },
   'restart-strategy.type': {
     default: '',

@@ -1,3 +1,4 @@
+import { FlottError, serializeError } from '#core/errors.js'
 import type { JobDetails, JobOverview } from '#protocol/gateways/dispatcher-gateway.js'
 import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
@@ -29,6 +30,12 @@ export class CompletedJobs {
 
   add(job: CompletedJob): void {
     this.#jobs.set(job.fact.jobId, job)
+  }
+  /** Its fact was changed. */
+  update(fact: JobFact): void {
+    const job = this.#jobs.get(fact.jobId)
+    if (!job || !fact.terminal) return
+    this.add({ ...job, fact: { ...fact, terminal: fact.terminal }, details: job.details && { ...job.details, fact } })
   }
   get(jobId: string): CompletedJob | undefined {
     return this.#jobs.get(jobId)
@@ -94,4 +101,22 @@ export function bareDetails(fact: JobFact, jobGraph: JobGraph): Omit<JobDetails,
 
 export async function loadJobGraph(blobs: BlobStore, fact: JobFact): Promise<JobGraph> {
   return decodeJobGraph(await blobs.get(fact.jobGraph))
+}
+/** For people: one without vertices where it can not be read. */
+export function jobGraphOrEmpty(blobs: BlobStore, fact: JobFact): Promise<JobGraph> {
+  const { jobId, jobName } = fact
+  const program = { args: [], env: {}, clockMs: 0, randomSeed: 0, once: {}, executeIndex: 0, earlierResults: [] }
+  return loadJobGraph(blobs, fact).catch(() => ({ jobId, jobName, program, fingerprint: '', settings: {}, vertices: [], edges: [] }))
+}
+
+/** Of a job that can not be started, and has FAILED with that. */
+export function unstartableDetails(fact: JobFact, jobGraph: JobGraph, cause: unknown, endTime: number): JobDetails {
+  const terminal = { status: 'FAILED' as const, endTime }
+  const failure = serializeError(new FlottError('JOB_FAILED', `the job can not be started: ${(cause as Error).message}`, { cause }))
+  return {
+    ...bareOverview(fact, terminal.status, endTime),
+    ...bareDetails({ ...fact, terminal }, jobGraph),
+    failure,
+    exceptions: [{ error: failure, timestamp: endTime }],
+  }
 }

@@ -4,15 +4,17 @@
  */
 import { createHash } from 'node:crypto'
 import { type Clock, every, type Timer } from '#core/clock.js'
-import { FlottError, isFlottError, isStorageTrouble, isTransient, serializeError } from '#core/errors.js'
+import { FlottError, isFlottError, isStorageTrouble, isTransient } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import type {
   ClusterOverview,
   DispatcherGateway,
+  DisposalStatus,
   DrainStatus,
   JobDetails,
   JobOverview,
+  RetainedCheckpoint,
   TaskManagerDetails,
 } from '#protocol/gateways/dispatcher-gateway.js'
 import { jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
@@ -22,24 +24,27 @@ import { collectedPrefix, type ReplicatedBlobStore } from '#protocol/ha/blobs.js
 import type { JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
+import type { CheckpointRetention } from '../jobmaster/checkpoint/checkpoint-settings.js'
 import { CollectedResults } from '../jobmaster/collected-results.js'
 import type { CoordinatorFactory } from '../jobmaster/coordinator-factory.js'
 import { JobMaster } from '../jobmaster/job-master.js'
-import type { JobMasterSettings } from '../jobmaster/job-master-settings.js'
+import type { JobMasterSettings, StateRecovery } from '../jobmaster/job-master-settings.js'
 import { endedFact, storeEndedJob } from '../jobmaster/job-result.js'
 import type { ResourceManager } from '../resourcemanager/resource-manager.js'
 import {
-  bareDetails,
-  bareOverview,
   type CompletedJob,
   CompletedJobs,
   type CompletedJobsOptions,
   completedDetails,
   completedOverview,
+  jobGraphOrEmpty,
   loadJobGraph,
+  unstartableDetails,
 } from './completed-jobs.js'
+import { Disposals } from './disposals.js'
 import { validateJobGraph } from './graph-validation.js'
 import { isToBeParked, ParkedJobs, recoveryBegun, recoverySurvived, SURVIVED_AFTER_MS } from './parked-jobs.js'
+import { RetainedCheckpoints } from './retained-checkpoints.js'
 
 const EXPIRATION_CHECK_MS = 10_000
 
@@ -68,13 +73,17 @@ export class Dispatcher implements DispatcherGateway {
   readonly #jobs = new Map<string, RunningJob>()
   readonly #completed: CompletedJobs
   readonly #parked: ParkedJobs
+  readonly #retained: RetainedCheckpoints
+  readonly #disposals: Disposals
   readonly #submissions = new Map<string, Promise<void>>()
   #expirations: Timer | undefined
   #stopped = false
 
   constructor(private readonly options: DispatcherOptions) {
     this.#completed = new CompletedJobs(options.completed)
-    const { clock, logger, resourceManager: slots } = options
+    const { reign, blobs, clock, random, logger, resourceManager: slots } = options
+    this.#retained = new RetainedCheckpoints({ reign, blobs, logger, onChanged: (fact) => this.#completed.update(fact) })
+    this.#disposals = new Disposals({ clock, random, dispose: (path) => this.#retained.dispose(path) })
     this.#parked = new ParkedJobs({ clock, logger, slots, retry: (jobId, release) => this.#retry(jobId, release) })
   }
 
@@ -112,10 +121,10 @@ export class Dispatcher implements DispatcherGateway {
   async submitJob({ jobGraph }: { jobGraph: JobGraph }): Promise<{ accepted: true }> {
     if (this.#stopped) throw new FlottError('NOT_LEADER', 'the Dispatcher has stopped')
     validateJobGraph(jobGraph)
-    this.options.settingsOf(jobGraph)
+    const { stateRecovery } = this.options.settingsOf(jobGraph)
     const { jobId } = jobGraph
     const before = this.#submissions.get(jobId) ?? Promise.resolve()
-    const submission = before.catch(() => {}).then(() => this.#submit(jobGraph))
+    const submission = before.catch(() => {}).then(() => this.#submit(jobGraph, stateRecovery))
     this.#submissions.set(jobId, submission)
     try {
       await submission
@@ -143,7 +152,7 @@ export class Dispatcher implements DispatcherGateway {
     if (job) return job.master.describe()
     const parked = this.#parked.get(jobId)
     if (parked) {
-      const jobGraph = await this.#graphOf(parked)
+      const jobGraph = await jobGraphOrEmpty(this.options.blobs, parked)
       return this.#parked.details(jobId, jobGraph) ?? this.describeJob({ jobId }) // It may have been tried meanwhile.
     }
     return completedDetails(this.#completedJob(jobId), this.options.blobs)
@@ -187,28 +196,42 @@ export class Dispatcher implements DispatcherGateway {
     return this.options.resourceManager.drainStatus(taskManagerId)
   }
 
-  async #submit(jobGraph: JobGraph): Promise<void> {
+  listRetainedCheckpoints(): Promise<readonly RetainedCheckpoint[]> {
+    return this.#retained.list()
+  }
+  async triggerDisposal({ path }: { path: string }): Promise<{ requestId: string }> {
+    return this.#disposals.trigger(path)
+  }
+  async disposalStatus({ requestId }: { requestId: string }): Promise<DisposalStatus> {
+    return this.#disposals.status(requestId)
+  }
+
+  async #submit(jobGraph: JobGraph, stateRecovery: StateRecovery): Promise<void> {
     const { reign, blobs, clock } = this.options
     const { jobId, jobName, artifact } = jobGraph
     const bytes = encodeJobGraph(jobGraph)
     const name = `graph/${createHash('sha256').update(bytes).digest('hex')}`
     if (this.#isKnown(jobId, name)) return
     if (artifact !== undefined && !(await blobs.info(artifact))) throw new FlottError('BLOB_NOT_FOUND', `${artifact} was not uploaded`)
-    await blobs.put(name, bytes)
-    await reign.whenConfirmed()
-    const fact: JobFact = {
-      jobId,
-      jobName,
-      target: 'RUNNING',
-      submittedTime: clock.now(),
-      ...(artifact === undefined ? {} : { artifact }),
-      jobGraph: name,
-      checkpoints: [],
-      checkpointIdReserved: 0,
-      attemptNumber: -1,
-      restarts: { count: 0 },
-    }
-    const created = await this.#create(fact)
+    // Its checkpoints have names that are made of the id, and would become those of this one.
+    if (await this.#retained.isRetired(jobId)) throw new FlottError('JOB_SUBMISSION_FAILED', `job ${jobId} has ended, and left checkpoints`)
+    const created = await this.#retained.startOf(jobGraph, stateRecovery, async (startsFrom) => {
+      await blobs.put(name, bytes)
+      await reign.whenConfirmed()
+      return this.#create({
+        jobId,
+        jobName,
+        target: 'RUNNING',
+        submittedTime: clock.now(),
+        ...(artifact === undefined ? {} : { artifact }),
+        jobGraph: name,
+        checkpoints: [],
+        ...(startsFrom ? { startsFrom } : {}),
+        checkpointIdReserved: startsFrom?.id ?? 0, // Ids rise from there, so that what sinks hold from before is older than all of this job.
+        attemptNumber: -1,
+        restarts: { count: 0 },
+      })
+    })
     if (this.#stopped) throw new FlottError('NOT_LEADER', 'the job is accepted, and the next leader will run it')
     if (created.value.terminal) return this.#recover(created) // It has ended, and its record could not be removed yet.
     await this.#startOrFail(jobGraph, created)
@@ -293,9 +316,6 @@ export class Dispatcher implements DispatcherGateway {
     const changed = change(value)
     return { value: changed, version: await reign.facts.setJob(changed, version) }
   }
-  #graphOf(fact: JobFact): Promise<JobGraph> {
-    return loadJobGraph(this.options.blobs, fact).catch(() => emptyGraph(fact))
-  }
   async #startOrFail(jobGraph: JobGraph, fact: Versioned<JobFact>): Promise<void> {
     try {
       await this.#start(jobGraph, fact)
@@ -345,9 +365,9 @@ export class Dispatcher implements DispatcherGateway {
   }
 
   /** All that the fact names, and that this job can not go on without, is on disk; a blob that is not is fetched from another disk. */
-  async #checkBlobs({ artifact, deployment, checkpoints }: JobFact): Promise<void> {
+  async #checkBlobs({ artifact, deployment, checkpoints, startsFrom }: JobFact): Promise<void> {
     const { blobs } = this.options
-    for (const name of [artifact, deployment, checkpoints.at(-1)?.manifest])
+    for (const name of [artifact, deployment, (checkpoints.at(-1) ?? startsFrom)?.manifest])
       if (name !== undefined && !(await blobs.info(name))) await blobs.get(name)
   }
   async #failUnrecoverable({ value: fact, version }: Versioned<JobFact>, cause: unknown): Promise<void> {
@@ -356,18 +376,20 @@ export class Dispatcher implements DispatcherGateway {
     if (reign.signal.aborted || isTransient(cause) || isStorageTrouble(cause)) throw cause
     logger.error('a job can not be started', { jobId: fact.jobId, cause })
     const terminal = { status: 'FAILED' as const, endTime: clock.now() }
-    const failure = serializeError(new FlottError('JOB_FAILED', `the job can not be started: ${(cause as Error).message}`, { cause }))
-    const details: JobDetails = {
-      ...bareOverview(fact, terminal.status, terminal.endTime),
-      ...bareDetails({ ...fact, terminal }, await this.#graphOf(fact)),
-      failure,
-      exceptions: [{ error: failure, timestamp: terminal.endTime }],
-    }
-    const ended = endedFact(fact, await storeEndedJob(blobs, details), terminal)
+    const details = unstartableDetails(fact, await jobGraphOrEmpty(blobs, fact), cause, terminal.endTime)
+    const ended = endedFact(fact, await storeEndedJob(blobs, details), terminal, this.#retentionOf(details.jobGraph))
     await reign.facts.setJob(ended, version)
     this.#completed.add({ fact: { ...ended, terminal }, details: { ...details, fact: ended }, collected: undefined })
   }
 
+  /** Kept where its settings can not be read. */
+  #retentionOf(jobGraph: JobGraph): CheckpointRetention {
+    try {
+      return this.options.settingsOf(jobGraph).checkpoints.retention
+    } catch {
+      return 'RETAIN_ON_CANCELLATION'
+    }
+  }
   #completedJob(jobId: string): CompletedJob {
     const job = this.#completed.get(jobId)
     if (!job) throw new FlottError('JOB_NOT_FOUND', `no job ${jobId}`)
@@ -393,19 +415,12 @@ export class Dispatcher implements DispatcherGateway {
     if (known) this.#completed.add({ ...known, collected })
     return collected
   }
-  /** The fact first: from then on nothing names the blobs. The artifact may be another job's, too, and stays. */
-  async #forget({ fact }: CompletedJob): Promise<void> {
-    const { reign, blobs } = this.options
-    await reign.whenConfirmed()
-    const found = await reign.facts.readJob(fact.jobId)
-    if (found) await reign.facts.deleteJob(fact.jobId, found.version)
-    const names = [fact.jobGraph, fact.result, fact.history].filter((name) => name !== undefined)
-    for await (const { name } of blobs.list(collectedPrefix(fact.jobId))) names.push(name)
+  /** The fact first: from then on nothing names the blobs but what is retained. The artifact may be another job's, too, and stays. */
+  async #forget({ fact: { jobId, jobGraph, result, history } }: CompletedJob): Promise<void> {
+    const { blobs } = this.options
+    const areRetained = await this.#retained.retire(jobId)
+    const names = [areRetained ? undefined : jobGraph, result, history].filter((name) => name !== undefined)
+    for await (const { name } of blobs.list(collectedPrefix(jobId))) names.push(name)
     await blobs.delete(names)
   }
-}
-
-function emptyGraph({ jobId, jobName }: JobFact): JobGraph {
-  const program = { args: [], env: {}, clockMs: 0, randomSeed: 0, once: {}, executeIndex: 0, earlierResults: [] }
-  return { jobId, jobName, program, fingerprint: '', settings: {}, vertices: [], edges: [] }
 }

@@ -2,10 +2,18 @@ import type { Config } from '#core/config/options.js'
 import type { CheckpointSettings } from './checkpoint/checkpoint-settings.js'
 import type { RestartStrategy } from './scheduler/restart-strategy.js'
 
+/** What a new job starts from. */
+export interface StateRecovery {
+  /** As it was given; '' for nothing. */
+  readonly path: string
+  readonly allowNonRestoredState: boolean
+}
+
 export interface JobMasterSettings {
   readonly restartStrategy: RestartStrategy
   /** An interval of 0: no checkpoints. */
   readonly checkpoints: CheckpointSettings
+  readonly stateRecovery: StateRecovery
   readonly slotRequestTimeoutMs: number
   /** How long a takeover waits for a TaskManager of the deployment before. */
   readonly taskManagerTimeoutMs: number
@@ -22,8 +30,13 @@ export function jobMasterSettings(config: Config): JobMasterSettings {
       minPauseMs: config['execution.checkpointing.min-pause'],
       tolerableFailures: config['execution.checkpointing.tolerable-failed-checkpoints'],
       maxRetained: config['execution.checkpointing.num-retained'],
+      retention: config['execution.checkpointing.externalized-checkpoint-retention'],
       maxConcurrent: 1,
       mode: config['execution.checkpointing.mode'] === 'AT_LEAST_ONCE' ? 'at-least-once' : 'exactly-once',
+    },
+    stateRecovery: {
+      path: config['execution.state-recovery.path'],
+      allowNonRestoredState: config['execution.state-recovery.ignore-unclaimed-state'],
     },
     slotRequestTimeoutMs: config['slot.request.timeout'],
     taskManagerTimeoutMs: config['heartbeat.timeout'],

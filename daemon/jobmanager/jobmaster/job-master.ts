@@ -371,7 +371,8 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
     const endTime = this.#scheduler.timestamps[status]!
     const details = { ...detailsOf({ ...this.#described(), status }), checkpoints, accumulators }
     const tasks = Object.fromEntries(Object.entries(details.tasks).filter(([, count]) => count > 0))
-    const fact = await makeEndDurable(this, this.options.reign.signal, details, { status, endTime, tasks })
+    const { reign, settings } = this.options
+    const fact = await makeEndDurable(this, reign.signal, details, { status, endTime, tasks }, settings.checkpoints.retention)
     if (!fact) return // The next leader finds out by itself.
     this.#durable = true
     this.#ending.abort(new FlottError('JOB_ALREADY_TERMINATED', `the job is ${status}`))

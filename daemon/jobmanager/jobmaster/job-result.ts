@@ -6,6 +6,7 @@ import { isFlottError } from '#core/errors.js'
 import type { JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import type { JobFact } from '#protocol/ha/facts.js'
+import type { CheckpointRetention } from './checkpoint/checkpoint-settings.js'
 import type { JobMasterContext } from './job-master-context.js'
 
 const STORE_RETRY_MS = 1_000
@@ -36,10 +37,19 @@ export async function loadEndedJob(blobs: BlobStore, names: EndedJobBlobs): Prom
   return { ...history, ...result }
 }
 
-/** The fact's last step. A job that has FINISHED needs its checkpoints no more; after any other end they are kept. */
-export function endedFact(fact: JobFact, blobs: EndedJobBlobs, terminal: NonNullable<JobFact['terminal']>): JobFact {
-  const { deployment: _deployment, ...rest } = fact
-  return { ...rest, ...blobs, terminal, checkpoints: terminal.status === 'FINISHED' ? [] : fact.checkpoints }
+/** The fact's last step. A job that has FINISHED needs its checkpoints no more; after any other end the retention decides. */
+export function endedFact(
+  { deployment: _deployment, startsFrom: _startsFrom, ...fact }: JobFact,
+  blobs: EndedJobBlobs,
+  terminal: NonNullable<JobFact['terminal']>,
+  retention: CheckpointRetention,
+): JobFact {
+  return { ...fact, ...blobs, terminal, checkpoints: retains(terminal.status, retention) ? fact.checkpoints : [] }
+}
+
+function retains(status: 'FINISHED' | 'FAILED' | 'CANCELED', retention: CheckpointRetention): boolean {
+  if (status === 'FINISHED' || retention === 'NO_EXTERNALIZED_CHECKPOINTS') return false
+  return status === 'FAILED' || retention === 'RETAIN_ON_CANCELLATION'
 }
 
 /** Blobs first, then the one step of the fact; until it has worked, or the reign is over (undefined). */
@@ -48,11 +58,12 @@ export async function makeEndDurable(
   reign: AbortSignal,
   details: JobDetails,
   terminal: NonNullable<JobFact['terminal']>,
+  retention: CheckpointRetention,
 ): Promise<JobFact | undefined> {
   while (!reign.aborted) {
     try {
       const blobs = await storeEndedJob(context.blobs, details)
-      return await context.updateFact((fact) => endedFact(fact, blobs, terminal))
+      return await context.updateFact((fact) => endedFact(fact, blobs, terminal, retention))
     } catch (error) {
       if (reign.aborted || isFlottError(error, 'NOT_LEADER')) return undefined
       context.logger.error('the end of the job could not be stored yet', { error })
@@ -63,8 +74,8 @@ export async function makeEndDurable(
 }
 
 /** Deletes what an ended job's fact names no more. What is missed is an orphan that `flott gc` removes. */
-export async function discardBlobs(blobs: BlobStore, { jobId, terminal, history }: JobFact): Promise<void> {
-  const kinds = terminal?.status === 'FINISHED' ? ['deployment', 'history', 'manifest', 'chunk'] : ['deployment', 'history']
+export async function discardBlobs(blobs: BlobStore, { jobId, checkpoints, history }: JobFact): Promise<void> {
+  const kinds = checkpoints.length === 0 ? ['deployment', 'history', 'manifest', 'chunk'] : ['deployment', 'history']
   for (const kind of kinds) {
     const names: string[] = []
     for await (const { name } of blobs.list(`${kind}/${jobId}/`)) if (name !== history) names.push(name)

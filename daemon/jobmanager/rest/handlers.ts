@@ -13,6 +13,7 @@ import type {
   JobsOverviewResponse,
   TaskManagersResponse,
 } from '#protocol/rest/responses.js'
+import type { TriggerResponse } from '#protocol/rest/retained-checkpoints.js'
 import { toTaggedJson } from '#protocol/rest/tagged-json.js'
 import { checkpointItem, checkpointsView } from './checkpoint-views.js'
 import { clusterOverviewView, drainView, taskManagerDetailsView, taskManagerItem } from './cluster-views.js'
@@ -29,6 +30,7 @@ import {
 import { prometheusText } from './prometheus.js'
 import { readJobUpload } from './request-body.js'
 import type { RestContext } from './rest-context.js'
+import { disposalView, disposedPath, retainedView } from './retained-views.js'
 
 /** What a handler runs with: the leader's parts, taken once, so that a change of leadership in the middle can't mix two reigns. */
 type Leading = NonNullable<ReturnType<RestContext['leading']>>
@@ -102,6 +104,19 @@ export function leaderRoutes(rest: RestContext): readonly Route[] {
       status: 202,
       handle: async (ctx, { dispatcher }) => drainView(await dispatcher.drainTaskManager({ taskManagerId: ctx.params['taskmanagerid']! })),
     },
+    {
+      method: 'post',
+      path: '/savepoint-disposal',
+      status: 202,
+      handle: async (ctx, { dispatcher }): Promise<TriggerResponse> => {
+        const { requestId } = await dispatcher.triggerDisposal({ path: await disposedPath(ctx.req) })
+        return { 'request-id': requestId }
+      },
+    },
+    get('/savepoint-disposal/:triggerid', async (ctx, { dispatcher }) =>
+      disposalView(await dispatcher.disposalStatus({ requestId: ctx.params['triggerid']! })),
+    ),
+    get('/flott/checkpoints', async (_, { dispatcher }) => retainedView(await dispatcher.listRetainedCheckpoints({}))),
     get('/jobmanager/config', async () => rest.configuration),
     get('/flott/fsck', (_, { storage }) => storage.check({ repair: false })),
     { method: 'post', path: '/flott/fsck', handle: (_, { storage }) => storage.check({ repair: true }) },

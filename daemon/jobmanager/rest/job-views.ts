@@ -1,4 +1,5 @@
 /** What the dispatcher knows of a job, in the REST API's words. Pure. */
+import type { SerializedError } from '#core/errors.js'
 import type { JobDetails, JobOverview, SubtaskDetails, VertexDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { ExecutionState } from '#protocol/gateways/job-master-gateway.js'
 import type { TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
@@ -284,6 +285,15 @@ export function exceptionsView(job: JobDetails, most: number): ExceptionsRespons
   return { exceptionHistory: { entries, truncated: job.exceptionsTruncated || entries.length < job.exceptions.length } }
 }
 
+/** What failed, as Flink's API names it, and whole for whoever reads ours. */
+export function failureCause(error: SerializedError): {
+  readonly class: string
+  readonly 'stack-trace': string
+  readonly error: SerializedError
+} {
+  return { class: error.code ?? error.name, 'stack-trace': stackOf(error), error }
+}
+
 function stackOf(error: NonNullable<JobDetails['failure']>): string {
   const own = error.stack ?? `${error.name}: ${error.message}`
   return error.cause === undefined ? own : `${own}\nCaused by: ${stackOf(error.cause)}`
@@ -316,9 +326,7 @@ export function executionResultView(job: JobDetails): ExecutionResultResponse {
       'end-time': job.endTime,
       'net-runtime': job.endTime - job.startTime,
       'accumulator-results': toTaggedJson(Object.fromEntries(Object.entries(job.accumulators).map(([name, { value }]) => [name, value]))),
-      ...(job.failure === undefined
-        ? {}
-        : { 'failure-cause': { class: job.failure.code ?? job.failure.name, 'stack-trace': stackOf(job.failure), error: job.failure } }),
+      ...(job.failure === undefined ? {} : { 'failure-cause': failureCause(job.failure) }),
     },
   }
 }

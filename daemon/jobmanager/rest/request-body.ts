@@ -35,6 +35,20 @@ function refuseDepth(text: string, what: string): void {
   }
 }
 
+/** A body that is an object of named values. BAD_REQUEST, PAYLOAD_TOO_LARGE. */
+export async function readJsonObject(message: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  for await (const part of message as AsyncIterable<Buffer>) {
+    bytes += part.length
+    if (bytes > JSON_BYTES_MAX) throw new FlottError('PAYLOAD_TOO_LARGE', `the body has more than ${JSON_BYTES_MAX} bytes`)
+    parts.push(part)
+  }
+  const json = parseJson(Buffer.concat(parts).toString(), 'the body')
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new FlottError('BAD_REQUEST', 'the body must be an object')
+  return json as Readonly<Record<string, unknown>>
+}
+
 export interface JobUpload {
   readonly request: SubmitJobRequest
   /** The artifact as it arrives. Fails with ARTIFACT_TOO_LARGE, BAD_REQUEST (hash does not match, cut off). */

@@ -17,6 +17,8 @@ export interface CheckpointManifest {
 export interface VertexManifest {
   readonly vertexId: string
   readonly parallelism: number
+  /** Of those of its operators that were taken at another one; only where a graph of today has been given the state of another. */
+  readonly operatorParallelism?: Readonly<Record<string, number>>
   readonly maxParallelism: number
   readonly operatorIds: readonly string[]
   /** By subtask index. */

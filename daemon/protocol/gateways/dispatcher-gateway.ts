@@ -26,6 +26,33 @@ export interface DispatcherGateway {
   drainTaskManager(request: { taskManagerId: string }): Promise<DrainStatus>
   /** Also of one that has gone a while ago. NOT_FOUND. */
   drainStatus(request: { taskManagerId: string }): Promise<DrainStatus>
+  /** Of jobs that have ended, also of those that are forgotten otherwise. */
+  listRetainedCheckpoints(request: Record<string, never>): Promise<readonly RetainedCheckpoint[]>
+  /** Begins to dispose of a retained checkpoint, or of all of a job. INVALID_ARGUMENT; everything else is said by `disposalStatus`. */
+  triggerDisposal(request: { path: string }): Promise<{ requestId: string }>
+  /** NOT_FOUND also when another leader was asked. */
+  disposalStatus(request: { requestId: string }): Promise<DisposalStatus>
+}
+
+export interface RetainedCheckpoint {
+  readonly jobId: string
+  readonly jobName: string
+  readonly jobStatus: JobStatus
+  readonly jobEndTime: number
+  readonly checkpointId: number
+  /** As a new job takes it. */
+  readonly path: string
+  readonly completedTimestamp?: number
+  /** Bytes that it refers to in all. */
+  readonly stateSize?: number
+  /** Why nobody can start from it. */
+  readonly unreadable?: string
+}
+export interface DisposalStatus {
+  readonly state: 'IN_PROGRESS' | 'COMPLETED'
+  /** What was disposed of. */
+  readonly paths?: readonly string[]
+  readonly failure?: SerializedError
 }
 
 export interface DrainStatus extends DrainProgress {

@@ -65,6 +65,10 @@ export interface TaskRestore {
   readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
   /** Parallelism of the vertex when the checkpoint was taken. */
   readonly parallelism: number
+  /** Of operators that were taken at another one. */
+  readonly operatorParallelism?: Readonly<Record<string, number>>
+  /** What an operator does not declare of its state is dropped. */
+  readonly allowNonRestoredState?: true
   /**
    * The subtask had FINISHED: it has nothing to emit any more, only to end again. `received`: by operator id of a source, the number of
    * the last event that its reader had, so that its enumerator knows it for the one that was told of the end.

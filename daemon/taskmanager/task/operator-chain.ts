@@ -6,7 +6,7 @@
 import type { Clock } from '#core/clock.js'
 import type { RuntimeContext } from '#core/functions/runtime-context.js'
 import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
-import type { FinishedSubtask } from '#protocol/graph/deployment.js'
+import type { TaskRestore } from '#protocol/graph/deployment.js'
 import type { RecordBatch, StreamEvent } from '../exchange/exchange.js'
 import { noOutput } from '../operators/abstract-operator.js'
 import type { Operator, OperatorContext, Output, TaskServices } from '../operators/operator.js'
@@ -27,12 +27,7 @@ export interface OperatorChainOptions {
   readonly memory: MemoryBudget
   readonly keyGroups: readonly [number, number]
   readonly maxParallelism: number
-  readonly restored?: {
-    readonly checkpointId: number
-    readonly operators: Readonly<Record<string, readonly SubtaskState[]>>
-    readonly parallelism: number
-    readonly finished?: FinishedSubtask
-  }
+  readonly restored?: TaskRestore
   readonly createKeyedState: (ctx: { readonly operatorId: string }) => KeyedStateBackend
   readonly createWindowOperator: CreateWindowOperator
   readonly services: Omit<TaskServices, 'emitWatermark' | 'emitIdle'>
@@ -95,7 +90,7 @@ export class OperatorChain {
       memory: this.options.memory,
       keyGroups: this.options.keyGroups,
       maxParallelism: this.options.maxParallelism,
-      ...(restored && states ? { restored: { checkpointId: restored.checkpointId, states, parallelism: restored.parallelism } } : {}),
+      ...(restored && states ? { restored: restoredOf(restored, spec.id, states) } : {}),
       ...(restored?.finished ? { finished: restored.finished } : {}),
       entering: () => this.#blame(index),
       async createKeyedState() {
@@ -204,4 +199,9 @@ export class OperatorChain {
     }
     if (errors.length > 0) throw errors[0]
   }
+}
+
+function restoredOf(restore: TaskRestore, operatorId: string, states: readonly SubtaskState[]): NonNullable<OperatorContext['restored']> {
+  const { checkpointId, parallelism, operatorParallelism } = restore
+  return { checkpointId, states, parallelism: operatorParallelism?.[operatorId] ?? parallelism }
 }

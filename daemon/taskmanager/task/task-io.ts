@@ -93,6 +93,7 @@ export function openTaskIo(
         clock: env.clock as Clock,
         chunks: env.chunks,
         memory: env.memory,
+        allowNonRestoredState: descriptor.restore?.allowNonRestoredState ?? false,
       }),
     createWindowOperator: env.createWindowOperator,
     services,

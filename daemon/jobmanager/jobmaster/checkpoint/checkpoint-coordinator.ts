@@ -6,6 +6,7 @@
 import type { Timer } from '#core/clock.js'
 import { formatEpoch } from '#core/epoch.js'
 import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
+import { checkpointPath } from '#protocol/checkpoint/checkpoint-path.js'
 import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
 import type { CheckpointStatistics } from '#protocol/gateways/dispatcher-gateway.js'
 import type { CheckpointAcknowledgement } from '#protocol/gateways/job-master-gateway.js'
@@ -29,10 +30,11 @@ import {
   type PendingCheckpoint,
   step,
 } from './checkpoint-steps.js'
-import { checkChunks, loadManifest } from './checkpoint-store.js'
+import { checkChunks } from './checkpoint-store.js'
 import { CheckpointSweeper } from './checkpoint-sweeper.js'
 import { buildManifest } from './manifest-builder.js'
 import { restoreOf } from './restore.js'
+import { restorePointOf, withCheckpoint } from './restore-point.js'
 import { triggerTargets } from './trigger-targets.js'
 
 type Sources = Pick<SourceCoordinatorsApi, 'snapshot' | 'resumeAssignments' | 'notifyCheckpointComplete'>
@@ -117,26 +119,22 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
 
   async loadRestorePoint(): Promise<CompletedCheckpoint | undefined> {
     await this.#committing // Its outcome decides which one is the newest.
-    const newest = this.ctx.fact.checkpoints.at(-1)
-    if (!newest) {
-      this.#sweeper.told.restoredFrom(0)
-      return undefined
-    }
-    const manifest = await loadManifest(this.ctx.blobs, this.ctx.jobGraph.jobId, newest.id, newest.manifest)
-    await checkChunks(this.ctx.blobs, manifest)
-    this.#sweeper.told.restoredFrom(newest.id)
-    this.#statistics.restored(newest.id, this.ctx.clock.now(), newest.manifest)
-    return { id: newest.id, blob: newest.manifest, manifest }
+    const point = await restorePointOf(this.ctx)
+    if (point) await checkChunks(this.ctx.blobs, point.manifest)
+    this.#sweeper.told.restoredFrom(point && !point.isForeign ? point.id : 0) // No delta builds on another job's.
+    if (point) this.#statistics.restored(point.id, this.ctx.clock.now(), point.path)
+    return point
   }
   async newest(): Promise<CompletedCheckpoint | undefined> {
-    const newest = this.ctx.fact.checkpoints.at(-1)
-    if (!newest) return undefined
-    const manifest = await loadManifest(this.ctx.blobs, this.ctx.jobGraph.jobId, newest.id, newest.manifest)
-    this.#newestFound = manifest
-    return { id: newest.id, blob: newest.manifest, manifest }
+    const point = await restorePointOf(this.ctx)
+    if (point && !point.isForeign) this.#newestFound = point.manifest
+    return point
   }
   restoreOf(manifest: CheckpointManifest, vertexId: string, subtaskIndex: number, parallelism: number): TaskRestore | undefined {
-    return restoreOf(manifest, vertexId, subtaskIndex, parallelism)
+    const restore = restoreOf(manifest, vertexId, subtaskIndex, parallelism)
+    const { startsFrom } = this.ctx.fact
+    const isLenient = startsFrom?.allowNonRestoredState && startsFrom.id === manifest.checkpointId
+    return restore && isLenient ? { ...restore, allowNonRestoredState: true } : restore
   }
 
   resume(attempts: readonly AttemptReport[]): void {
@@ -162,7 +160,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     if (statistics) this.#statistics.import(statistics)
     void this.#sweeper.found.then((found) =>
       this.ctx.run(() => {
-        for (const { manifest, blob } of found) this.#statistics.found(manifest, blob)
+        for (const { manifest } of found) this.#statistics.found(manifest, this.#pathOf(manifest.checkpointId))
       }),
     )
   }
@@ -291,7 +289,7 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     const set = this.ctx.updateFact((fact) => {
       if (fact.terminal || (fact.checkpoints.at(-1)?.id ?? 0) >= pending.id)
         throw new FlottError('ILLEGAL_TRANSITION', `checkpoint ${pending.id} is too late for job ${fact.jobId}`)
-      return { ...fact, checkpoints: [...fact.checkpoints, { id: pending.id, manifest: blob }].slice(-maxRetained) }
+      return withCheckpoint(fact, pending.id, blob, maxRetained)
     })
     this.#committing = this.#after(
       set,
@@ -313,10 +311,10 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
   }
 
   #completed(pending: PendingCheckpoint): void {
-    const { manifest, blob } = this.#storedOf(pending)
+    const { manifest } = this.#storedOf(pending)
     this.ctx.logger.info('checkpoint completed', { checkpointId: pending.id, stateSize: manifest.stateSize })
     this.#completedIds = [...this.#completedIds.slice(-1), pending.id]
-    this.#statistics.completed(pending, manifest, blob)
+    this.#statistics.completed(pending, manifest, this.#pathOf(pending.id))
     this.ctx.historyChanged()
     this.#sweeper.completed(manifest)
     const told = new Set(pending.tasks.map((task) => task.attemptId))
@@ -357,6 +355,9 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     }
   }
 
+  #pathOf(checkpointId: number): string {
+    return checkpointPath(this.ctx.jobGraph.jobId, checkpointId)
+  }
   #running(): readonly ExecutionView[] {
     return this.ctx.executions().filter((task) => task.state === 'RUNNING' || task.state === 'INITIALIZING')
   }

@@ -1,3 +1,5 @@
+export type CheckpointRetention = 'RETAIN_ON_CANCELLATION' | 'DELETE_ON_CANCELLATION' | 'NO_EXTERNALIZED_CHECKPOINTS'
+
 /** execution.checkpointing.* of one job. */
 export interface CheckpointSettings {
   /** How often a checkpoint begins; 0: never. */
@@ -7,8 +9,10 @@ export interface CheckpointSettings {
   readonly minPauseMs: number
   /** Failures in a row that the job endures. */
   readonly tolerableFailures: number
-  /** Completed ones that are kept, also after the job was cancelled or failed. */
+  /** Completed ones that are kept. */
   readonly maxRetained: number
+  /** How a job may end that leaves them to others. */
+  readonly retention: CheckpointRetention
   /** More than one at a time is not supported: a task walks its state for one snapshot at a time. */
   readonly maxConcurrent: 1
   readonly mode: 'exactly-once' | 'at-least-once'
@@ -20,6 +24,7 @@ export const DEFAULT_CHECKPOINT_SETTINGS: CheckpointSettings = {
   minPauseMs: 0,
   tolerableFailures: 0,
   maxRetained: 3,
+  retention: 'RETAIN_ON_CANCELLATION',
   maxConcurrent: 1,
   mode: 'exactly-once',
 }

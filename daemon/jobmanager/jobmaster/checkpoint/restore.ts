@@ -20,12 +20,19 @@ export function restoreOf(
   const operators: Record<string, readonly SubtaskState[]> = {}
   for (const operatorId of vertex.operatorIds) {
     const states = vertex.subtasks.flatMap((subtask) => subtask.operators[operatorId] ?? [])
-    const needed = parallelism === vertex.parallelism ? own(states) : redistribute(states)
+    const was = vertex.operatorParallelism?.[operatorId] ?? vertex.parallelism
+    const needed = parallelism === was ? own(states) : redistribute(states)
     if (needed.length > 0) operators[operatorId] = needed
   }
   const finished = parallelism === vertex.parallelism && vertex.subtasks.find((subtask) => subtask.subtaskIndex === subtaskIndex)?.finished
   if (Object.keys(operators).length === 0 && !finished) return undefined
-  const restore = { checkpointId: manifest.checkpointId, operators, parallelism: vertex.parallelism }
+  const { operatorParallelism } = vertex
+  const restore = {
+    checkpointId: manifest.checkpointId,
+    operators,
+    parallelism: vertex.parallelism,
+    ...(operatorParallelism ? { operatorParallelism } : {}),
+  }
   if (!finished) return restore
   const received = Object.entries(manifest.coordinators).flatMap(([id, { assigned }]): [string, number][] =>
     vertex.operatorIds.includes(id) ? [[id, assigned[subtaskIndex] ?? 0]] : [],

@@ -11,7 +11,7 @@ import type { CheckpointSettings } from '#jobmanager/jobmaster/checkpoint/checkp
 import { chunksOfManifest } from '#jobmanager/jobmaster/checkpoint/manifest-builder.js'
 import type { CheckpointCoordinatorApi, ExecutionView, JobMasterContext } from '#jobmanager/jobmaster/job-master-context.js'
 import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
-import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
+import { decodeManifest, encodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import type { AttemptReport } from '#protocol/gateways/resource-manager-gateway.js'
 import type { TaskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
 import type { JobFact } from '#protocol/ha/facts.js'
@@ -46,6 +46,7 @@ interface ModelTask {
   readonly pending: Set<number>
 }
 
+const OTHER_JOB = 'b'.repeat(32)
 const graph = linearGraph([
   { name: 'source', kind: 'source', parallelism: 2 },
   { name: 'count', kind: 'keyedProcess', parallelism: 2 },
@@ -82,20 +83,48 @@ export class CheckpointWorld {
     seed: number,
     private readonly settings: CheckpointSettings,
     chances: Chances,
+    /** It starts from this checkpoint of another job. */
+    private readonly start = 0,
   ) {
     this.random = seededRandom(seed)
+    if (start > 0) this.#beginFrom(start)
     this.chances = chances
     this.blobs.failing = (operation, name) =>
       this.#by(this.chances.blobFails) ? new FlottError('STORAGE_FAILED', `${operation} ${name}`) : undefined
     this.blobs.onDelete = (name) => {
+      t.false(name.includes(OTHER_JOB), 'what belongs to another job is deleted')
       for (const { manifest } of this.fact.checkpoints) {
         t.not(name, manifest, 'a retained manifest is deleted')
         t.false(chunksOfManifest(decodeManifest(this.blobs.blobs.get(manifest)!)).has(name), `${name} is deleted, ${manifest} names it`)
       }
     }
-    this.#deploy(0)
+    this.#deploy(start)
     this.#beginReign()
     this.coordinator.startTriggering()
+  }
+
+  #beginFrom(id: number): void {
+    const manifest = `manifest/${OTHER_JOB}/${id}-x`
+    const subtasks = [0, 1].map((subtaskIndex) => ({ subtaskIndex, finished: false, operators: {} }))
+    this.blobs.blobs.set(
+      manifest,
+      encodeManifest({
+        version: 1,
+        jobId: OTHER_JOB,
+        checkpointId: id,
+        triggerTimestamp: 0,
+        completedTimestamp: 0,
+        kind: 'checkpoint',
+        vertices: graph.vertices.map(({ id: vertexId, operators }) => {
+          const operatorIds = operators.map((operator) => operator.id)
+          return { vertexId, parallelism: 2, maxParallelism: 128, operatorIds, subtasks }
+        }),
+        coordinators: {},
+        checkpointedSize: 0,
+        stateSize: 0,
+      }),
+    )
+    this.fact = { ...this.fact, startsFrom: { jobId: OTHER_JOB, id, manifest }, checkpointIdReserved: id }
   }
 
   /** The leader is gone, by chance in the middle of anything; the next one finds the tasks as they are. */
@@ -126,7 +155,8 @@ export class CheckpointWorld {
       coordinator.loadRestorePoint().then(
         (point) => {
           if (coordinator !== this.coordinator) return
-          this.t.is(point?.id, this.fact.checkpoints.at(-1)?.id, 'the restore point is the newest completed checkpoint')
+          const newest = this.fact.checkpoints.at(-1) ?? this.fact.startsFrom
+          this.t.is(point?.id, newest?.id, 'the restore point is the newest completed checkpoint')
           this.#deploy(point?.id ?? 0)
           coordinator.startTriggering()
         },
@@ -139,7 +169,8 @@ export class CheckpointWorld {
   #deploy(restored: number): void {
     this.#attempt++
     this.#tasks = executionsOf(graph, this.#attempt).map((view) => {
-      const chains = new Map(restored === 0 ? [] : [[restored, this.#chainIn(restored, view)]])
+      const isOwn = this.fact.checkpoints.some(({ id }) => id === restored)
+      const chains = new Map(isOwn ? [[restored, this.#chainIn(restored, view)]] : [])
       return { view, told: restored, chains, pending: new Set() }
     })
   }
@@ -206,11 +237,11 @@ export class CheckpointWorld {
   #check(next: JobFact): void {
     const { t } = this
     t.true(next.checkpointIdReserved >= this.fact.checkpointIdReserved, 'reserved ids go back')
-    const before = this.fact.checkpoints.at(-1)?.id ?? 0
+    const before = this.fact.checkpoints.at(-1)?.id ?? this.start
     for (const { id, manifest: name } of next.checkpoints) {
       if (id <= before) continue
       this.completed++
-      t.true(id <= next.checkpointIdReserved, 'the id was reserved')
+      t.true(id <= next.checkpointIdReserved && id > this.start, 'the id was reserved')
       t.false(this.#aborted.has(id), `aborted checkpoint ${id} is named`)
       const bytes = this.blobs.blobs.get(name)
       t.truthy(bytes, 'the manifest is durable before the fact names it')
@@ -221,6 +252,8 @@ export class CheckpointWorld {
       t.is(this.#acknowledged.get(id)?.size, 4, 'every subtask has acknowledged')
     }
     t.true(next.checkpoints.length <= this.settings.maxRetained)
+    if (next.checkpoints.length === 0) t.is(next.startsFrom?.id ?? 0, this.start, 'pinned until there is a checkpoint')
+    else t.is(next.startsFrom, undefined)
   }
 
   #taskManager(id: string, reign: AbortSignal): TaskExecutorGateway {
