@@ -9,7 +9,8 @@ import type { CommandResult } from './process-cluster.js'
 export interface InstallationOptions {
   /** host:port; undefined: high-availability.type none. */
   readonly zookeeper?: string
-  readonly workers?: number
+  /** How many on this host, or where. */
+  readonly workers?: number | readonly string[]
   readonly settings?: Readonly<Record<string, string>>
 }
 
@@ -24,6 +25,7 @@ export class Installation {
     const directory = mkdtempSync(join(tmpdir(), 'flott-scripts-'))
     const conf = join(directory, 'conf')
     mkdirSync(conf)
+    const hosts = typeof workers === 'number' ? Array<string>(workers).fill('localhost') : workers
     const restPorts = [await freePort(), await freePort()]
     const settings = {
       'rest.port': restPorts[0],
@@ -43,12 +45,14 @@ export class Installation {
         .join(''),
     )
     writeFileSync(join(conf, 'masters'), restPorts.map((port) => `localhost:${port}\n`).join(''))
-    writeFileSync(join(conf, 'workers'), '# One TaskManager a line.\n\n'.concat('localhost\n'.repeat(workers)))
+    writeFileSync(join(conf, 'workers'), '# One TaskManager a line.\n\n'.concat(hosts.map((host) => `${host}\n`).join('')))
     mkdirSync(join(directory, 'tmp'))
     return new Installation(directory, restPorts)
   }
+  /** Variables for all that it runs from now on. */
+  readonly env: Record<string, string> = {}
   readonly run = (script: string, ...args: string[]): Promise<CommandResult> =>
-    runCommand(`bin/${script}`, args, { env: { FLOTT_CONF_DIR: join(this.directory, 'conf'), FLOTT_STOP_TIMEOUT_S: '10' } })
+    runCommand(`bin/${script}`, args, { env: { FLOTT_CONF_DIR: join(this.directory, 'conf'), FLOTT_STOP_TIMEOUT_S: '10', ...this.env } })
   /** Those that run, from the pid files. */
   readonly pids = (kind?: 'jobmanager' | 'taskmanager'): number[] => {
     const run = join(this.directory, 'run')

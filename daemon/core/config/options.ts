@@ -252,7 +252,7 @@ export const OPTIONS = {
     scope: 'cluster',
     doc: 'Directory of pid files and session credentials; relative to the installation.',
   },
-  'env.ssh.opts': { default: '', kind: text, scope: 'cluster', doc: 'Options that start-cluster.sh gives to ssh.' },
+  'env.ssh.opts': { default: '', kind: text, scope: 'cluster', doc: 'Options that the scripts give to ssh.' },
   // Jobs.
   'parallelism.default': {
     default: '1',

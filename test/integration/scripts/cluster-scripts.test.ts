@@ -1,13 +1,13 @@
 /** start-cluster.sh and its like, each in a configuration directory of its own with free ports: what they return, and what they leave. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { ClusterOverviewResponse } from '#protocol/rest/responses.js'
-import { Installation, isAlive } from '../../support/installation.js'
+import { Installation, type InstallationOptions, isAlive } from '../../support/installation.js'
 import { ZooKeeperServer } from '../../support/zookeeper-server.js'
 
 /** Removed at the end, with all that was started in it. */
-async function installation(t: ExecutionContext, options: { zookeeper?: string; workers?: number } = {}): Promise<Installation> {
+async function installation(t: ExecutionContext, options: InstallationOptions = {}): Promise<Installation> {
   const installed = await Installation.create(options)
   t.teardown(() => installed.remove())
   return installed
@@ -100,6 +100,27 @@ test.serial('a TaskManager that can not start: start-cluster.sh says which, and 
   t.is(pids('taskmanager').length, 0)
   t.is(pids('jobmanager').length, 1)
   t.is((await run('stop-cluster.sh')).code, 0)
+  t.deepEqual(pids(), [])
+})
+
+test.serial('other hosts are reached by ssh, with what was set here; one that is not reached is named, with the exit code', async (t) => {
+  const { env, run, pids, restPorts } = await installation(t, { workers: ['worker-1', 'worker-2.down', 'worker-3.bare'] })
+  env['PATH'] = `${resolve('test/fixtures/bin')}:${process.env['PATH']}`
+  env['FLOTT_NODE'] = process.execPath
+  env['FLOTT_TASKMANAGER_NUMBEROFTASKSLOTS'] = '3'
+  env['FLOTT_JOB_NOTE'] = `it's "two" lines\n$HOME`
+  const started = await run('start-cluster.sh', '-D', `taskmanager.resource-id=a b'c$d`)
+  t.is(started.code, 127, started.stdout + started.stderr)
+  t.true(started.stdout.includes(`Started taskmanager (a b'c$d is registered`), started.stdout + started.stderr)
+  t.regex(started.stderr, /^ssh: connect to host worker-2\.down port 22: Connection refused$/m)
+  t.regex(started.stderr, /^\[ERROR\] ssh to worker-2\.down failed \(exit code 255\), so taskmanager\.sh start did not run there/m)
+  t.regex(started.stderr, /^\[ERROR\] TaskManager on worker-2\.down did not start \(exit code 255\)\.$/m)
+  t.regex(started.stderr, /taskmanager\.sh can not be run on worker-3\.bare \(exit code 127\): the installation is to be at the same path/)
+  const { taskmanagers, 'slots-total': slots } = await overview(restPorts[0]!)
+  t.deepEqual({ taskmanagers, slots }, { taskmanagers: 1, slots: 3 })
+  const stopped = await run('stop-cluster.sh')
+  t.is(stopped.code, 127, stopped.stderr)
+  t.regex(stopped.stderr, /^\[ERROR\] TaskManager on worker-2\.down was not stopped \(exit code 255\)\.$/m)
   t.deepEqual(pids(), [])
 })
 
