@@ -1,23 +1,29 @@
 #!/usr/bin/env bash
 # Starts and stops the daemons of this host.
 # usage: flott-daemon.sh start|start-foreground|stop|stop-all jobmanager|taskmanager [-D key=value ...] [--now]
+#        flott-daemon.sh start|start-foreground|stop|stop-all standalonejob [-D key=value ...] --job FILE [--job-id ID] -- [ARGUMENTS]
 set -euo pipefail
 # shellcheck source=bin/flott-env.sh
 . "$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)/flott-env.sh"
 
-usage() { flott_die 2 "usage: $(basename "$0") start|start-foreground|stop|stop-all jobmanager|taskmanager [-D key=value ...]"; }
+usage() { flott_die 2 "usage: $(basename "$0") start|start-foreground|stop|stop-all jobmanager|standalonejob|taskmanager [-D key=value ...]"; }
 [ $# -ge 2 ] || usage
 verb=$1 daemon=$2
 shift 2
 case $daemon in
   jobmanager | taskmanager) main=$FLOTT_HOME/dist/daemon/$daemon/main.js ;;
+  standalonejob) main=$FLOTT_HOME/dist/daemon/jobmanager/application/standalone-job-entry.js ;;
   *) usage ;;
 esac
 
 stop_signal=TERM
 case $verb in stop | stop-all) if [ "${1:-}" = --now ]; then stop_signal=INT; shift; fi ;; esac
 
-settings=$(flott_config "$@" env.pid.dir env.log.dir)
+dynamic=("$@")
+for ((i = 0; i < $#; i++)); do # What comes after is not configuration.
+  if [ "${dynamic[i]}" = --job ]; then dynamic=("${dynamic[@]:0:i}"); break; fi
+done
+settings=$(flott_config "${dynamic[@]}" env.pid.dir env.log.dir)
 { read -r pid_dir && read -r log_dir; } <<< "$settings"
 pid_dir=$(flott_path "$pid_dir") log_dir=$(flott_path "$log_dir")
 mkdir -p "$pid_dir" "$log_dir" || flott_die 1 "can not write to $pid_dir or $log_dir (env.pid.dir, env.log.dir)"
@@ -70,7 +76,7 @@ start() {
   [ ${#kept[@]} -eq 0 ] || echo "[INFO] ${#kept[@]} instance(s) of $daemon are already running on $(hostname)."
   # In a session of its own: a Ctrl-C in the terminal that started it is not for the daemon.
   export FLOTT_READY_FILE=$ready
-  exec 7< <(exec setsid "$FLOTT_HOME/bin/flott-supervise.sh" "$daemon" "$(prefix "$index")" "$@" 3>&1 >> "$log" 2>&1 < /dev/null 8>&-)
+  exec 7< <(exec setsid "$FLOTT_HOME/bin/flott-supervise.sh" "$main" "$(prefix "$index")" "$@" 3>&1 >> "$log" 2>&1 < /dev/null 8>&-)
   parent=$!
   read -r pid <&7 || pid=$parent # It ended at once, and says why in the log.
   exec 7<&-

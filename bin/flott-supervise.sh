@@ -3,9 +3,9 @@
 # ZooKeeper session gets it closed, so that nobody need wait for the time-out: not the next leader, nor a leader that looks for the tasks
 # of a TaskManager. Ends with the daemon's exit code.
 # A shell of its own, and not bash, since it stays as long as the daemon: about 1 MB.
-# usage: flott-supervise.sh jobmanager|taskmanager RUNTIME_PREFIX [-D key=value ...]   (environment of flott-env.sh)
+# usage: flott-supervise.sh MAIN_FILE RUNTIME_PREFIX [-D key=value ...]   (environment of flott-env.sh)
 set -u
-daemon=$1 runtime=$2
+main=$1 runtime=$2
 shift 2
 export FLOTT_LOCK_FILE="$runtime.lock"
 (umask 077 && : >> "$FLOTT_LOCK_FILE") || exit 1
@@ -14,7 +14,7 @@ flock -w 5 9 || # A predecessor may be on its way out.
   { echo "[ERROR] another process holds $FLOTT_LOCK_FILE" >&2; exit 1; }
 trap : HUP INT TERM # They are for the daemon.
 # shellcheck disable=SC2086 # the options are several words
-"$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$FLOTT_HOME/dist/daemon/$daemon/main.js" --configDir "$FLOTT_CONF_DIR" "$@" 3>&- &
+"$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" 3>&- &
 pid=$!
 exec 9>&- # From now on the lock ends with the daemon.
 if (: >&3) 2> /dev/null; then

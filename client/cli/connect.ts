@@ -22,6 +22,11 @@ export function loadClientConfig(options: ClusterOptions): LoadedConfig {
   return loadConfig({ confDir, env: process.env, dynamic: [...options.dynamic, ...namespace] })
 }
 
+/** Of `key=value` texts that loadConfig has accepted. */
+export function settingsOfTexts(dynamic: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(dynamic.map((text) => [text.slice(0, text.indexOf('=')).trim(), text.slice(text.indexOf('=') + 1)]))
+}
+
 /** The settings among these that are a job's. */
 export function jobSettings(settings: Readonly<Partial<Record<OptionKey, string>>>): Record<string, string> {
   return Object.fromEntries(Object.entries(settings).filter(([key]) => OPTIONS[key as OptionKey].scope === 'job'))

@@ -1,4 +1,5 @@
 import { type ErrorCode, isFlottError } from '#core/errors.js'
+import { EXIT_CODE_OF_JOB } from '#protocol/application.js'
 import { isUnreachable } from '../submit/rest-cluster-client.js'
 
 /** What scripts may rely on: `flott --help` and the README print EXIT_MEANINGS. */
@@ -6,8 +7,8 @@ export const EXIT = {
   OK: 0,
   FAILURE: 1,
   USAGE: 2,
-  JOB_FAILED: 3,
-  JOB_CANCELED: 4,
+  JOB_FAILED: EXIT_CODE_OF_JOB.FAILED,
+  JOB_CANCELED: EXIT_CODE_OF_JOB.CANCELED,
   UNREACHABLE: 5,
   NOT_FOUND: 6,
   TIMEOUT: 7,

@@ -14,14 +14,14 @@ import { graphOfProgram, type ProgramOptions } from '../submit/program-runner.js
 import type { RestClusterClient } from '../submit/rest-cluster-client.js'
 import { cancel } from './cancel.js'
 import { optionWithoutValue, splitCommandLine, spreadDynamic } from './command-line.js'
-import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig } from './connect.js'
+import { type ClusterOptions, connectToCluster, jobSettings, loadClientConfig, settingsOfTexts } from './connect.js'
 import { drain } from './drain.js'
 import { EXIT, exitCodeOf, printExitCodes } from './exit-codes.js'
 import { fsck, fsckDirectory, gc } from './fsck.js'
 import { list } from './list.js'
 import { resetInSyncSet } from './reset-in-sync.js'
 import { dispose, listRetained } from './retained.js'
-import { namingProgram, refuseMissing, run, stackOf } from './run.js'
+import { describeError, namingProgram, refuseMissing, run } from './run.js'
 import { status } from './status.js'
 import { processTerminal } from './terminal.js'
 
@@ -123,8 +123,7 @@ async function withCluster(argv: CommonArguments, use: (client: RestClusterClien
 }
 function programOptions(argv: CommonArguments & { file: string }): ProgramOptions {
   const { explicit } = loadClientConfig(clusterOptions(argv))
-  const given = Object.fromEntries((argv.D ?? []).map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]))
-  const overrides = jobSettings(given)
+  const overrides = jobSettings(settingsOfTexts(argv.D ?? []))
   if (argv.parallelism !== undefined) overrides['parallelism.default'] = String(argv.parallelism)
   return { file: argv.file, args: programArgs, defaults: jobSettings(explicit), overrides }
 }
@@ -368,11 +367,8 @@ function versionOf(): string {
   return version
 }
 function report(error: unknown): void {
-  if (!isFlottError(error)) {
-    terminal.note(error instanceof Error ? (error.stack ?? error.message) : String(error))
-    return
-  }
-  terminal.note(error.code === 'PROGRAM_FAILED' && error.cause instanceof Error ? stackOf(error) : error.message)
+  terminal.note(describeError(error))
+  if (!isFlottError(error)) return
   if (error.code === 'INVALID_ARGUMENT') terminal.note('flott --help, or flott <action> --help, says more.')
   else terminal.note(ERRORS[error.code].doc)
 }

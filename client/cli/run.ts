@@ -82,6 +82,12 @@ function tell(result: JobResult, terminal: Terminal): void {
   for (const [name, value] of entries) terminal.note(`- ${name}: ${JSON.stringify(value)}`)
 }
 
+/** With the stack where user code is to blame, or where nobody knows who is. */
+export function describeError(error: unknown): string {
+  if (!isFlottError(error)) return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return error.code === 'PROGRAM_FAILED' && error.cause instanceof Error ? stackOf(error) : error.message
+}
+
 export function stackOf(error: Error): string {
   const own = error.stack?.includes(error.message) ? error.stack : `${error.name}: ${error.message}\n${error.stack ?? ''}`
   return error.cause instanceof Error ? `${own}\nCaused by: ${stackOf(error.cause)}` : own

@@ -28,6 +28,8 @@ export interface ProgramOptions {
 }
 export interface RunOptions extends ProgramOptions {
   readonly cluster: ClusterClient
+  /** Of the program's first job; made anew when not set. */
+  readonly jobId?: string
   /** Each job that the cluster has accepted. */
   readonly onSubmitted?: (job: ClusterJobClient, jobGraph: ExecutableJob['jobGraph']) => void
 }
@@ -42,7 +44,8 @@ export async function runProgram(options: RunOptions): Promise<void> {
     })
     const submit = executor.submit.bind(executor)
     executor.submit = async (job, session) => {
-      const client = await submit(job, session)
+      const { jobId = job.jobGraph.jobId } = job.executeIndex === 0 ? options : {}
+      const client = await submit({ ...job, jobGraph: { ...job.jobGraph, jobId } }, session)
       options.onSubmitted?.(client, job.jobGraph)
       return client
     }

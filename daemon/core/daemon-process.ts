@@ -23,6 +23,8 @@ export interface DaemonContext extends LoadedConfig {
   fatal(error: unknown): void
   /** Drains patiently, then ends the process: an operator asked for it. */
   drain(): void
+  /** Ends the process with this exit code, once it has started: its work is done. */
+  finish(code: number, reason: string): void
 }
 export interface RunningDaemon {
   /** Resolves when nothing is left that others could take over, or when there is nothing to wait for. Called again: with less patience. */
@@ -35,11 +37,16 @@ const EXIT_CONFIGURATION = 78
 /** A stop that takes longer is cut short. */
 const STOP_MAX_MS = 12_000
 
-export async function runDaemon(name: string, start: (context: DaemonContext) => Promise<RunningDaemon>): Promise<void> {
-  const loaded = configurationOrExit(name)
+export async function runDaemon(
+  name: string,
+  start: (context: DaemonContext) => Promise<RunningDaemon>,
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<void> {
+  const loaded = configurationOrExit(name, argv)
   const level = loaded.config['env.log.level']
   const logger = createLogger({ level, fields: { daemon: name, pid: process.pid } })
   let running: RunningDaemon | undefined
+  let onRunning: (() => void) | undefined
   let ending = false
   const end = (code: number, reason: string) => {
     if (ending) return
@@ -82,7 +89,12 @@ export async function runDaemon(name: string, start: (context: DaemonContext) =>
       ready: readiness(),
       fatal,
       drain: () => drain('drained', true),
+      finish(code, reason) {
+        if (running) end(code, reason)
+        else onRunning ??= () => end(code, reason)
+      },
     })
+    onRunning?.()
   } catch (error) {
     logger.error('the daemon could not start', { error })
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
@@ -90,9 +102,9 @@ export async function runDaemon(name: string, start: (context: DaemonContext) =>
   }
 }
 
-function configurationOrExit(name: string): LoadedConfig & { configDir: string } {
+function configurationOrExit(name: string, argv: readonly string[]): LoadedConfig & { configDir: string } {
   try {
-    const { configDir, dynamic } = daemonArguments(process.argv.slice(2))
+    const { configDir, dynamic } = daemonArguments(argv)
     refuseHeapFlag([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
     return { ...loadConfig({ confDir: configDir, fileRequired: true, env: process.env, dynamic }), configDir }
   } catch (error) {

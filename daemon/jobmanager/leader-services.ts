@@ -7,6 +7,7 @@ import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
+import type { Application } from './application/application.js'
 import type { CompletedJobsOptions } from './dispatcher/completed-jobs.js'
 import { Dispatcher } from './dispatcher/dispatcher.js'
 import type { CoordinatorFactory } from './jobmaster/coordinator-factory.js'
@@ -30,6 +31,8 @@ export interface LeaderParts {
   readonly settings: LeaderSettings
   settingsOf(jobGraph: JobGraph): JobMasterSettings
   readonly createCoordinators: CoordinatorFactory
+  /** What this JobManager was started for, where it is one program. */
+  readonly application?: Application
 }
 
 export class LeaderServices {
@@ -40,12 +43,12 @@ export class LeaderServices {
   #stopping: Promise<void> | undefined
 
   constructor(
-    reign: Reign,
+    private readonly reign: Reign,
     readonly blobs: ReplicatedBlobStore,
     clusterUuid: string,
     private readonly parts: LeaderParts,
   ) {
-    const { endpoints, clock, random, settings, settingsOf, createCoordinators } = parts
+    const { endpoints, clock, random, settings, settingsOf, createCoordinators, application } = parts
     const logger = parts.logger.child({ epoch: `${reign.epoch.incarnation}:${reign.epoch.czxid}` })
     const { heartbeatIntervalMs, heartbeatTimeoutMs, completed, marksGivenUp } = settings
     this.#givenUp = marksGivenUp ? new GivenUpTaskManagers(reign.facts, logger) : undefined
@@ -70,6 +73,7 @@ export class LeaderServices {
       completed,
       settingsOf,
       createCoordinators,
+      ...(application ? { application } : {}),
     })
   }
 
@@ -79,10 +83,12 @@ export class LeaderServices {
     const { dispatcher } = this
     await (this.#givenUp ? Promise.all([this.#givenUp.load(), dispatcher.recover()]) : dispatcher.recover())
   }
-  /** TaskManagers may register. */
+  /** TaskManagers may register, and where there is an application, its program may run. */
   serve(): void {
     if (this.#stopping) return
-    this.#unregister = this.parts.endpoints.register(resourceManagerGateway, this.resourceManager)
+    const { endpoints, application } = this.parts
+    this.#unregister = endpoints.register(resourceManagerGateway, this.resourceManager)
+    application?.lead(this.dispatcher, this.reign.signal)
   }
   /** Idempotent. Jobs go on under the next leader. */
   stop(): Promise<void> {

@@ -31,6 +31,9 @@ import { serveLeaderInfo } from '#rpc/leader-info.js'
 import { WsRpcNetwork } from '#rpc/ws-network.js'
 import { type DataDirectory, openDataDirectory } from '#storage/data-directory.js'
 import { unpackArtifact } from '#usercode/artifact-directory.js'
+import { Application } from './application/application.js'
+import { type ApplicationProgram, applicationJobId } from './application/application-arguments.js'
+import { programStarter } from './application/program-process.js'
 import { JobManager } from './job-manager.js'
 import { coordinatorFactory } from './jobmaster/coordinator-factory.js'
 import { jobMasterSettings } from './jobmaster/job-master-settings.js'
@@ -55,7 +58,11 @@ export interface RunningJobManager extends RunningDaemon {
   readonly rpcAddress: string
 }
 
-export async function startJobManager(context: DaemonContext): Promise<RunningJobManager> {
+/** With a program: the JobManager of an application, which runs it and ends with its job. */
+export async function startJobManager(
+  context: DaemonContext,
+  program?: ApplicationProgram & { readonly dynamic: readonly string[] },
+): Promise<RunningJobManager> {
   const { config, explicit, logger, ready } = context
   const clock = systemClock
   const highlyAvailable = config['high-availability.type'] === 'zookeeper'
@@ -131,19 +138,39 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
   )
   await rest.start()
   const restUrl = `http://${advertised(config['rest.bind-address'], config['jobmanager.rpc.address'])}:${rest.port}`
+  const readyAs = (text: string) => ready(`${text}; REST at ${restUrl}`)
+  const jobId = program?.jobId ?? applicationJobId(highlyAvailable ? config['high-availability.cluster-id'] : undefined)
+  const application =
+    program &&
+    new Application({
+      jobId,
+      endsWithJob: config['execution.shutdown-on-application-finish'],
+      startProgram: programStarter({ ...program, jobId, restUrl, configDir: context.configDir }, logger),
+      ...(highlyAvailable ? { jobFact: async (id: string) => (await membership.facts.readJob(id))?.value } : {}),
+      clock,
+      logger,
+      announce: () => readyAs(`leads, runs job ${jobId}`),
+      end: context.finish,
+    })
   jobManager = new JobManager({
     election,
     storage,
     address: { jobManagerId: self.jobManagerId, rpcAddress, restUrl },
     logger,
-    parts: leaderParts({ config, explicit, blobs: storage.serving, network, logger, artifacts }),
+    parts: {
+      ...leaderParts({ config, explicit, blobs: storage.serving, network, logger, artifacts }),
+      ...(application ? { application } : {}),
+    },
   })
   const standby = new Standby({ self, replica, disk, network, retrieval: found, clock, logger })
   const unwatch = found.watch((leader) => {
-    if (leader) ready(`${leader.rpcAddress === rpcAddress ? 'leads' : `stands by, ${leader.jobManagerId} leads`}; REST at ${restUrl}`)
+    if (!leader) return
+    if (leader.rpcAddress !== rpcAddress) readyAs(`stands by, ${leader.jobManagerId} leads`)
+    else if (!application) readyAs('leads') // An application says so when its job is there.
   })
   await found.start()
   await standby.start()
+  await application?.start()
   await release()
   await jobManager.start()
   logger.info('JobManager started', { jobManager: self.jobManagerId, rpcAddress, restUrl })
@@ -153,6 +180,7 @@ export async function startJobManager(context: DaemonContext): Promise<RunningJo
     rpcAddress,
     async stop() {
       unwatch()
+      await application?.stop()
       const handsOver = storage.membersLed > 1
       await running.stop()
       if (handsOver) await nextLeader(found, rpcAddress)

@@ -96,16 +96,18 @@ interface Surroundings {
 function context(name: string, settings: Readonly<Record<string, string>>, { log, onReady = () => {}, stop }: Surroundings): DaemonContext {
   const loaded = configOf(settings, 'mini-cluster')
   const logger = createLogger({ level: loaded.config['env.log.level'], fields: { daemon: name }, destination: log })
+  const end = () => void stop().catch((cause: unknown) => logger.error('the mini-cluster did not stop cleanly', { cause }))
   return {
     ...loaded,
     name,
     logger,
     configDir: '',
     ready: onReady,
-    drain: () => void stop().catch((cause: unknown) => logger.error('the mini-cluster did not stop cleanly', { cause })),
+    drain: end,
+    finish: end,
     fatal(error) {
       logger.error('the mini-cluster ends', { error })
-      stop().catch((cause: unknown) => logger.error('the mini-cluster did not stop cleanly', { cause }))
+      end()
     },
   }
 }

@@ -4,6 +4,7 @@ import type { Epoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
 import { seededRandom } from '#core/random.js'
+import type { Application } from '#jobmanager/application/application.js'
 import { JobManager } from '#jobmanager/job-manager.js'
 import type { CheckpointCoordinatorApi, JobMasterContext, SourceCoordinatorsApi } from '#jobmanager/jobmaster/job-master-context.js'
 import { jobMasterSettings } from '#jobmanager/jobmaster/job-master-settings.js'
@@ -84,6 +85,8 @@ export class ControlPlane {
   }
   reign!: FakeReign
   jobManager!: JobManager
+  /** Of all leaders from then on. */
+  application: Application | undefined
   #process: LoopbackProcess | undefined
   #reigns = 0
 
@@ -120,6 +123,7 @@ export class ControlPlane {
         },
         settingsOf: (graph: JobGraph) => jobMasterSettings(configOf({ ...settings, ...graph.settings }).config),
         createCoordinators: (context) => this.#doubles(context),
+        ...(this.application ? { application: this.application } : {}),
       },
     })
     await this.jobManager.start()

@@ -54,7 +54,7 @@ export class Installation {
   readonly run = (script: string, ...args: string[]): Promise<CommandResult> =>
     runCommand(`bin/${script}`, args, { env: { FLOTT_CONF_DIR: join(this.directory, 'conf'), FLOTT_STOP_TIMEOUT_S: '10', ...this.env } })
   /** Those that run, from the pid files. */
-  readonly pids = (kind?: 'jobmanager' | 'taskmanager'): number[] => {
+  readonly pids = (kind?: 'jobmanager' | 'standalonejob' | 'taskmanager'): number[] => {
     const run = join(this.directory, 'run')
     return (existsSync(run) ? readdirSync(run) : [])
       .filter((name) => name.endsWith('.pid') && (kind === undefined || name.includes(kind)))

@@ -81,11 +81,11 @@ export class Daemon {
     this.#readyText = ''
     this.#starts++
     const settings = Object.entries(this.settings).flatMap(([key, value]) => ['-D', `${key}=${value}`])
-    const main = [resolve(`dist/daemon/${this.kind}/main.js`), '--configDir', this.confDir, ...settings]
+    const main = resolve(`dist/daemon/${this.kind}/main.js`)
     const env = { ...process.env, ...this.placement.env, FLOTT_READY_FILE: this.#readyFile }
     const command = this.supervised
-      ? [resolve('bin/flott-supervise.sh'), this.kind, this.runtimePrefix, ...settings]
-      : [process.execPath, ...this.nodeFlags, ...main]
+      ? [resolve('bin/flott-supervise.sh'), main, this.runtimePrefix, ...settings]
+      : [process.execPath, ...this.nodeFlags, main, '--configDir', this.confDir, ...settings]
     const [program, ...args] = [...(this.placement.launcher ?? []), ...command]
     const child = this.supervised
       ? spawn(program!, args, {

@@ -301,6 +301,12 @@ export const OPTIONS = {
     scope: 'client',
     doc: 'An attached flott run that is ended cancels the job. -sae sets true.',
   },
+  'execution.shutdown-on-application-finish': {
+    default: 'true',
+    kind: boolean,
+    scope: 'cluster',
+    doc: 'The JobManagers of an application (standalone-job.sh) end with its job. false: they go on, and show what became of it.',
+  },
   'execution.checkpointing.interval': { default: '0 ms', kind: duration, scope: 'job', doc: 'How often a checkpoint begins; 0: never.' },
   'execution.checkpointing.mode': {
     default: 'EXACTLY_ONCE',

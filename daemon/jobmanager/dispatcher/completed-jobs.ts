@@ -13,6 +13,8 @@ export interface CompletedJobsOptions {
   readonly capacity: number
   /** jobstore.expiration-time */
   readonly expirationMs: number
+  /** Id of a job that is kept whatever its age. */
+  readonly keeps?: string
 }
 
 export interface CompletedJob {
@@ -46,8 +48,9 @@ export class CompletedJobs {
   /** Takes out those that are kept no longer. */
   expire(nowMs: number): readonly CompletedJob[] {
     const byEnd = this.all().toSorted((a, b) => a.fact.terminal.endTime - b.fact.terminal.endTime)
-    const { capacity, expirationMs } = this.options
-    const expired = byEnd.filter((job, i) => i < byEnd.length - capacity || nowMs - job.fact.terminal.endTime >= expirationMs)
+    const { capacity, expirationMs, keeps } = this.options
+    const isOld = (job: CompletedJob, i: number) => i < byEnd.length - capacity || nowMs - job.fact.terminal.endTime >= expirationMs
+    const expired = byEnd.filter((job, i) => isOld(job, i) && job.fact.jobId !== keeps)
     for (const { fact } of expired) this.#jobs.delete(fact.jobId)
     return expired
   }

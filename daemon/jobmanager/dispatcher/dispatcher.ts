@@ -7,6 +7,7 @@ import { type Clock, every, type Timer } from '#core/clock.js'
 import { FlottError, isFlottError, isStorageTrouble, isTransient } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
+import type { JobEnd } from '#protocol/application.js'
 import type {
   ClusterOverview,
   DispatcherGateway,
@@ -60,6 +61,8 @@ export interface DispatcherOptions {
   /** INVALID_CONFIG where the job's settings can not be read. */
   settingsOf(jobGraph: JobGraph): JobMasterSettings
   readonly createCoordinators: CoordinatorFactory
+  /** The job that this cluster is for, and that its JobManagers end with: others are refused, and its record stays. */
+  readonly application?: { readonly jobId: string; ended(status: JobEnd): void }
 }
 
 interface RunningJob {
@@ -80,8 +83,8 @@ export class Dispatcher implements DispatcherGateway {
   #stopped = false
 
   constructor(private readonly options: DispatcherOptions) {
-    this.#completed = new CompletedJobs(options.completed)
-    const { reign, blobs, clock, random, logger, resourceManager: slots } = options
+    const { reign, blobs, clock, random, logger, resourceManager: slots, application } = options
+    this.#completed = new CompletedJobs({ ...options.completed, ...(application ? { keeps: application.jobId } : {}) })
     this.#retained = new RetainedCheckpoints({ reign, blobs, logger, onChanged: (fact) => this.#completed.update(fact) })
     this.#disposals = new Disposals({ clock, random, dispose: (path) => this.#retained.dispose(path) })
     this.#parked = new ParkedJobs({ clock, logger, slots, retry: (jobId, release) => this.#retry(jobId, release) })
@@ -123,6 +126,7 @@ export class Dispatcher implements DispatcherGateway {
     validateJobGraph(jobGraph)
     const { stateRecovery } = this.options.settingsOf(jobGraph)
     const { jobId } = jobGraph
+    this.#refuseStranger(jobId)
     const before = this.#submissions.get(jobId) ?? Promise.resolve()
     const submission = before.catch(() => {}).then(() => this.#submit(jobGraph, stateRecovery))
     this.#submissions.set(jobId, submission)
@@ -142,6 +146,11 @@ export class Dispatcher implements DispatcherGateway {
     }
     await job.master.cancel()
     return { accepted: true }
+  }
+  /** Undefined: not known. Its end is durable. */
+  knownJob(jobId: string): 'RUNNING' | JobEnd | undefined {
+    if (this.#jobs.has(jobId) || this.#parked.get(jobId)) return 'RUNNING'
+    return this.#completed.get(jobId)?.fact.terminal.status
   }
   async listJobs(): Promise<readonly JobOverview[]> {
     const running = [...this.#jobs.values()].map(({ master }) => master.overview())
@@ -249,6 +258,12 @@ export class Dispatcher implements DispatcherGateway {
     throw new FlottError('JOB_SUBMISSION_FAILED', `another job has the id ${fact.jobId}`)
   }
 
+  #refuseStranger(jobId: string): void {
+    const { application } = this.options
+    if (!application || jobId === application.jobId) return
+    const session = 'a program of several jobs takes a cluster started with jobmanager.sh, and flott run'
+    throw new FlottError('JOB_SUBMISSION_FAILED', `this cluster is for one job, ${application.jobId}: ${session}`)
+  }
   /** JOB_SUBMISSION_FAILED where the id belongs to another job. */
   #isKnown(jobId: string, graph: string): boolean {
     const fact = this.#jobs.get(jobId)?.master.fact ?? this.#parked.get(jobId) ?? this.#completed.get(jobId)?.fact
@@ -360,8 +375,13 @@ export class Dispatcher implements DispatcherGateway {
     if (!job || !terminal) return
     this.#jobs.delete(details.jobId)
     job.unregister()
-    this.#completed.add({ fact: { ...details.fact, terminal }, details, collected: job.master.collected })
+    this.#complete({ fact: { ...details.fact, terminal }, details, collected: job.master.collected })
     this.#expire()
+  }
+  #complete(job: CompletedJob): void {
+    const { application } = this.options
+    this.#completed.add(job)
+    if (job.fact.jobId === application?.jobId) application.ended(job.fact.terminal.status)
   }
 
   /** All that the fact names, and that this job can not go on without, is on disk; a blob that is not is fetched from another disk. */
@@ -379,7 +399,7 @@ export class Dispatcher implements DispatcherGateway {
     const details = unstartableDetails(fact, await jobGraphOrEmpty(blobs, fact), cause, terminal.endTime)
     const ended = endedFact(fact, await storeEndedJob(blobs, details), terminal, this.#retentionOf(details.jobGraph))
     await reign.facts.setJob(ended, version)
-    this.#completed.add({ fact: { ...ended, terminal }, details: { ...details, fact: ended }, collected: undefined })
+    this.#complete({ fact: { ...ended, terminal }, details: { ...details, fact: ended }, collected: undefined })
   }
 
   /** Kept where its settings can not be read. */
