@@ -1,6 +1,16 @@
 /**
  * The consuming half: one connection to a producing TaskManager, with all channels that come from there. When it is lost, it is dialled
- * once more, and each channel goes on where it stands; when that fails too, the channels that had not ended are broken.
+ * anew, and each channel goes on where it stands: numbers of frames tell the producer what has come. A short loss of the link so
+ * restarts nothing.
+ *
+ *   state      | it connects   | a dial fails, or the connection closes                     | the time is over | refused   | garbage
+ *   first dial | connected     | dialled again after a pause                                | broken           | as failed | -
+ *   connected  | -             | redialling; at once, when something had come               | -                | -         | broken
+ *   redialling | connected     | dialled again after a pause                                | broken           | broken    | -
+ *
+ * The time for redialling begins when a connection is lost on which something had come; one that brings nothing does not renew it.
+ * Refused: the host is there, and the process is not. Garbage: who answers is no TaskManager. Broken: so are all channels that had
+ * not ended, for good.
  */
 import type { Clock } from '#core/clock.js'
 import type { Logger } from '#core/logger.js'
@@ -12,6 +22,10 @@ import type { DataSocket, DataTransport } from './transport.js'
 const CONNECT_TIMEOUT_MS = 5_000
 /** The first connection is tried for so long: the producer's TaskManager may be starting. */
 const FIRST_CONNECT_MS = 10_000
+/** A lost connection is dialled for so long: what is restored later is noticed by heartbeats. */
+const RECONNECT_MS = 2_000
+/** A dial over a way that swallows everything says nothing: the next one may find it whole. */
+const RECONNECT_TIMEOUT_MS = 500
 const RETRY_MS = 100
 
 export interface ConsumerConnectionOptions {
@@ -33,12 +47,11 @@ export class ConsumerConnection {
   #established = false
   /** Some socket of ours was connected once. */
   #wasEstablished = false
-  /** Something arrived on this socket. */
+  /** This socket is the first that was connected, or something arrived on it. */
   #fruitful = false
-  /** This socket is the second try after one that brought nothing. */
-  #repaired = false
   #closed = false
-  readonly #deadlineMs: number
+  /** Until then it is dialled. */
+  #deadlineMs: number
 
   constructor(private readonly options: ConsumerConnectionOptions) {
     this.#deadlineMs = options.clock.monotonicMs() + FIRST_CONNECT_MS
@@ -102,43 +115,47 @@ export class ConsumerConnection {
           reader.read(bytes)
           this.#afterRead()
         } catch (error) {
-          socket.destroy(error instanceof Error ? error : new Error(String(error)))
+          this.#break(error instanceof Error ? error : new Error(String(error)))
+          socket.destroy()
         }
       },
       onDrain: () => {},
       onClose: (cause = new Error('it was closed by the peer')) => {
         timer.cancel()
         if (this.#closed || this.#socket !== socket) return
-        logger.warn('connection to a producer lost', { host, port, error: cause, established: this.#established })
+        if (this.#established) logger.warn('connection to a producer lost', { host, port, error: cause })
+        else logger.debug('a producer is not reached', { host, port, error: cause })
         this.#lost(cause)
       },
     })
     this.#socket = socket
-    const timer = clock.setTimer(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error(`no answer in ${CONNECT_TIMEOUT_MS} ms`)))
+    const timeoutMs = this.#wasEstablished ? RECONNECT_TIMEOUT_MS : CONNECT_TIMEOUT_MS
+    const timer = clock.setTimer(timeoutMs, () => socket.destroy(new Error(`no answer in ${timeoutMs} ms`)))
   }
   #connected(socket: DataSocket): void {
     this.#established = true
-    this.#fruitful = false
+    this.#fruitful = !this.#wasEstablished
+    this.#wasEstablished = true
     socket.write(encodeHello(this.options.taskManagerId))
     for (const channel of this.#channels.values()) this.#askFor(channel)
   }
-  /** A first connection is tried until its time is over. One that brought something is dialled once more, at once. */
   #lost(cause: Error): void {
     const { clock } = this.options
-    const first = !this.#established && !this.#wasEstablished && clock.monotonicMs() < this.#deadlineMs
-    const again = this.#established && (this.#fruitful || !this.#repaired)
-    this.#wasEstablished ||= this.#established
-    this.#repaired = again && !this.#fruitful
+    const fruitful = this.#fruitful
     this.#established = false
-    if (again) this.#dial()
-    else if (first) clock.setTimer(RETRY_MS, () => this.#closed || this.#dial(), { unref: true })
-    else this.#break(cause)
+    this.#fruitful = false
+    if (fruitful) this.#deadlineMs = clock.monotonicMs() + RECONNECT_MS
+    if (clock.monotonicMs() >= this.#deadlineMs || (this.#wasEstablished && isRefused(cause))) this.#break(cause)
+    else if (fruitful) this.#dial()
+    else clock.setTimer(RETRY_MS, () => this.#closed || this.#dial(), { unref: true })
   }
 
   #break(cause: Error): void {
-    const { host, port, onIdle } = this.options
+    const { host, port, logger, onIdle } = this.options
     this.#closed = true
+    this.#established = false
     const channels = [...this.#channels.values()]
+    logger.warn('a producer is given up', { host, port, error: cause, channels: channels.length })
     this.#channels.clear()
     for (const channel of channels) channel.break(`the connection to ${host}:${port} is lost: ${cause.message}`, cause)
     onIdle()
@@ -169,4 +186,8 @@ export class ConsumerConnection {
     this.#established = false
     this.options.onIdle()
   }
+}
+
+function isRefused(cause: Error): boolean {
+  return (cause as NodeJS.ErrnoException).code === 'ECONNREFUSED'
 }

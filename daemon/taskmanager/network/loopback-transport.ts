@@ -129,7 +129,7 @@ class SocketPair implements LoopbackLink {
     const arrive = () => {
       const listener = this.ports.at(this.to.host, this.to.port)
       if (this.#broken || !process.alive) return
-      if (!listener) return void this.break('connection refused', undefined)
+      if (!listener) return void this.break('connection refused', undefined, refused())
       const { address } = listener.process
       if (!network.isCut(process.address, address) && !network.isCut(address, process.address)) this.#accept(listener)
     }
@@ -169,7 +169,7 @@ class SocketPair implements LoopbackLink {
     for (const end of [this.connecting, this.#accepted]) {
       if (!end) continue
       if (end.process.address === at) network.after(0, () => end.process.alive && end.close(cause), end.process)
-      else this.#arrive(end.peer?.process ?? end.process, end, () => end.close(new Error(reason)))
+      else this.#arrive(end.peer?.process ?? end.process, end, () => end.close(cause ?? new Error(reason)))
     }
   }
 
@@ -189,4 +189,8 @@ class SocketPair implements LoopbackLink {
     }
     network.after(to.dueMs - now, next, to.process)
   }
+}
+
+function refused(): Error {
+  return Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
 }

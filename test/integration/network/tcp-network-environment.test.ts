@@ -155,7 +155,14 @@ network('a consumer attempt that is closed frees its channel; the next attempt h
 async function proxyTo(port: number) {
   const sockets = new Set<Socket>()
   let accepted = 0
+  let turnedAway = 0
   const server = createServer((client) => {
+    if (turnedAway > 0) {
+      turnedAway--
+      client.on('error', () => {})
+      client.resetAndDestroy()
+      return
+    }
     accepted++
     const upstream = connect(port, '127.0.0.1')
     for (const socket of [client, upstream]) {
@@ -176,7 +183,9 @@ async function proxyTo(port: number) {
     get accepted() {
       return accepted
     },
-    cut: () => {
+    /** `attempts`: so many connections are not let through afterwards. */
+    cut: (attempts = 0) => {
+      turnedAway = attempts
       for (const socket of sockets) socket.resetAndDestroy()
     },
     async close() {
@@ -200,6 +209,19 @@ network('connections are killed again and again: nothing is lost or doubled', as
     ),
   )
   t.true(proxy.accepted > 3)
+  await proxy.close()
+})
+
+network('a link that is down for a while breaks nothing', async (t, world) => {
+  const proxy = await proxyTo(world.port)
+  const input = world.input('p', 'c', unbroken(t), proxy.port)
+  const output = world.output('p', 'c')
+  const cutOnce = (n: number) => {
+    if (n === 500) proxy.cut(4)
+    return 0
+  }
+  await Promise.all([produce(output.ring, 1_000), consume(t, input, 1_000, cutOnce)])
+  t.is(proxy.accepted, 2)
   await proxy.close()
 })
 
