@@ -1,5 +1,6 @@
 /** The shell around application-steps.ts: performs its effects, reports back what came of them. */
 import { type Clock, every, type Timer } from '#core/clock.js'
+import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Service } from '#core/service.js'
 import type { JobEnd } from '#protocol/application.js'
@@ -34,11 +35,21 @@ export interface ApplicationOptions {
   end(code: number, reason: string): void
 }
 
+/** As the leader's Dispatcher sees it. */
+export interface ApplicationJob {
+  /** Its record stays. */
+  readonly jobId: string
+  /** JOB_SUBMISSION_FAILED for any other job. */
+  admit(jobId: string): void
+  /** Its end is durable. */
+  ended(status: JobEnd): void
+}
+
 export interface ApplicationDispatcher extends Pick<DispatcherGateway, 'cancelJob'> {
   knownJob(jobId: string): 'RUNNING' | JobEnd | undefined
 }
 
-export class Application implements Service {
+export class Application implements Service, ApplicationJob {
   #state: ApplicationState = STANDING_BY
   #dispatcher: ApplicationDispatcher | undefined
   #program: ProgramProcess | undefined
@@ -67,7 +78,11 @@ export class Application implements Service {
     if (job) logger.info('the job of the application is known: its program is not run again; another --job-id would run it', { jobId, job })
     this.#report({ kind: 'leads', job })
   }
-  /** Called by the leader's Dispatcher. */
+  admit(jobId: string): void {
+    if (jobId === this.jobId) return
+    const session = 'a program of several jobs takes a cluster started with jobmanager.sh, and flott run'
+    throw new FlottError('JOB_SUBMISSION_FAILED', `this cluster is for one job, ${this.jobId}: ${session}`)
+  }
   ended(status: JobEnd): void {
     this.#report({ kind: 'job-ended', status })
   }

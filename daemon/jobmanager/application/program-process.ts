@@ -1,7 +1,7 @@
 /**
  * The process in which the program of an application runs: user code, which may use up its memory, block or leave, and must not take the
- * JobManager with it. Its standard output and error are those of the JobManager. It ends with its channel to the JobManager, so it does
- * not outlive it.
+ * JobManager with it. Its standard output and error are those of the JobManager. It ends when its channel to the JobManager closes: it
+ * does not outlive it for longer than it blocks.
  */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

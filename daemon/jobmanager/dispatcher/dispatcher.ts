@@ -25,6 +25,7 @@ import { collectedPrefix, type ReplicatedBlobStore } from '#protocol/ha/blobs.js
 import type { JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
+import type { ApplicationJob } from '../application/application.js'
 import type { CheckpointRetention } from '../jobmaster/checkpoint/checkpoint-settings.js'
 import { CollectedResults } from '../jobmaster/collected-results.js'
 import type { CoordinatorFactory } from '../jobmaster/coordinator-factory.js'
@@ -61,8 +62,8 @@ export interface DispatcherOptions {
   /** INVALID_CONFIG where the job's settings can not be read. */
   settingsOf(jobGraph: JobGraph): JobMasterSettings
   readonly createCoordinators: CoordinatorFactory
-  /** The job that this cluster is for, and that its JobManagers end with: others are refused, and its record stays. */
-  readonly application?: { readonly jobId: string; ended(status: JobEnd): void }
+  /** What this cluster is for, where it is one job. */
+  readonly application?: ApplicationJob
 }
 
 interface RunningJob {
@@ -126,7 +127,7 @@ export class Dispatcher implements DispatcherGateway {
     validateJobGraph(jobGraph)
     const { stateRecovery } = this.options.settingsOf(jobGraph)
     const { jobId } = jobGraph
-    this.#refuseStranger(jobId)
+    this.options.application?.admit(jobId)
     const before = this.#submissions.get(jobId) ?? Promise.resolve()
     const submission = before.catch(() => {}).then(() => this.#submit(jobGraph, stateRecovery))
     this.#submissions.set(jobId, submission)
@@ -258,12 +259,6 @@ export class Dispatcher implements DispatcherGateway {
     throw new FlottError('JOB_SUBMISSION_FAILED', `another job has the id ${fact.jobId}`)
   }
 
-  #refuseStranger(jobId: string): void {
-    const { application } = this.options
-    if (!application || jobId === application.jobId) return
-    const session = 'a program of several jobs takes a cluster started with jobmanager.sh, and flott run'
-    throw new FlottError('JOB_SUBMISSION_FAILED', `this cluster is for one job, ${application.jobId}: ${session}`)
-  }
   /** JOB_SUBMISSION_FAILED where the id belongs to another job. */
   #isKnown(jobId: string, graph: string): boolean {
     const fact = this.#jobs.get(jobId)?.master.fact ?? this.#parked.get(jobId) ?? this.#completed.get(jobId)?.fact
