@@ -73,9 +73,13 @@ export class LevelBlobStore implements BlobStore {
       for (const [serial, name] of [...this.#left]) await this.#inTurn(name, () => this.#drop(serial, name))
     } catch {} // The next put tries again.
   }
-  /** In the name's turn. A write that failed may be on disk all the same: then the name goes before the blocks. */
+  /**
+   * In the name's turn. A write that failed may be on disk all the same: then the name goes before the blocks. It shows once the database
+   * was opened anew, which the next write does.
+   */
   async #drop(serial: bigint, name: string): Promise<void> {
     if (!this.#left.has(serial)) return
+    await this.db.batch([])
     if ((await this.#value(name))?.serial === serial) await this.db.batch(this.#unnaming(name, serial), SYNC)
     await this.#dropBlocks(serial)
     this.#left.delete(serial)

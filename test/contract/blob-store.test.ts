@@ -8,7 +8,7 @@ import { seededRandom } from '#core/random.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import { decodeBlockKey, encodeBlockKey } from '#storage/keys.js'
 import { LevelBlobStore } from '#storage/level-blob-store.js'
-import { BINARY, type LevelDatabase, levelOnDisk } from '#storage/level-database.js'
+import { BINARY, type LevelDatabase, type LevelOperation, levelOnDisk } from '#storage/level-database.js'
 
 interface Subject {
   readonly store: BlobStore
@@ -216,3 +216,60 @@ for (const [kind, open] of Object.entries({ 'memory-level': () => inMemory(), Le
     await after.remove()
   })
 }
+
+/** Writes that fail are in the log all the same, and show once the database is opened anew, which the next write does. */
+function failingLate(db: LevelDatabase): { readonly db: LevelDatabase; failNext(): void } {
+  let fails = false
+  const unseen: LevelOperation[] = []
+  const reopened = async () => {
+    if (unseen.length > 0) await db.batch(unseen.splice(0))
+  }
+  const late: LevelDatabase = {
+    status: 'open',
+    open: async () => {},
+    close: async () => {},
+    get: (key) => db.get(key),
+    iterator: (range) => db.iterator(range),
+    keys: (range) => db.keys(range),
+    async put(key, value) {
+      await reopened()
+      await db.put(key, value)
+    },
+    async batch(operations) {
+      await reopened()
+      if (!fails) return db.batch(operations)
+      fails = false
+      unseen.push(...operations)
+      throw Object.assign(new Error('input/output error'), { code: 'EIO' })
+    },
+    async clear(range) {
+      await reopened()
+      await db.clear(range)
+    },
+  }
+  return {
+    db: late,
+    failNext: () => {
+      fails = true
+    },
+  }
+}
+
+test('a write that failed and is on disk all the same: its blob is whole, or gone', async (t) => {
+  for (const bytes of [0, 10, 2_500_000]) {
+    const { db, failNext } = failingLate(new MemoryLevel<Buffer, Buffer>(BINARY) as unknown as LevelDatabase)
+    const store = new LevelBlobStore(db)
+    await store.open()
+    const content = noise(bytes)
+    failNext()
+    await t.throwsAsync(store.put('a', content), { code: 'STORAGE_FAILED' })
+    const whole = async () => {
+      for (const name of await names(store, 'a')) t.is((await store.get(name)).byteLength, bytes)
+    }
+    await whole()
+    await store.put('b', noise(10))
+    await whole().catch((error: unknown) => t.fail(`${bytes} bytes: ${String(error)}`))
+    await store.put('a', content)
+    t.true(content.equals(await store.get('a')))
+  }
+})
