@@ -122,6 +122,7 @@ export class Takeover {
         break
       }
       case 'lost':
+        context.logger.warn('tasks of the deployment are lost', { attempts: effect.attemptIds.length, cause: effect.cause })
         scheduler.tasksLost(effect.attemptIds, new FlottError('TASK_LOST', effect.cause), { byTakeover: true })
     }
   }
@@ -145,7 +146,8 @@ export class Takeover {
     const isOver = () => context.signal.aborted || isEnding(scheduler.status)
     if (!isOver()) checkpoints.resume(this.#adopted)
     const current = this.#adopted.filter(({ attemptId }) => scheduler.goesOn(attemptId))
-    deployer.takeOver(this.#record!, this.#newest, isOver() ? [] : current).then(
+    const goesOn = !isOver() && (current.length > 0 || this.#toSend.length > 0)
+    deployer.takeOver(this.#record!, this.#newest, goesOn ? current : undefined).then(
       () => context.run(() => this.#finish()),
       (cause: unknown) =>
         context.run(() => {
@@ -154,12 +156,15 @@ export class Takeover {
         }),
     )
   }
+  get #toSend(): readonly ExecutionVertex[] {
+    return this.#sendAgain.filter((vertex) => vertex.state === 'DEPLOYING')
+  }
   #finish(): void {
     const { scheduler, deployer } = this.options
     const held = this.#held ?? []
     this.#held = undefined
     for (const turn of held) turn()
-    deployer.submit(this.#sendAgain.filter((vertex) => vertex.state === 'DEPLOYING'))
+    deployer.submit(this.#toSend)
     scheduler.reconciled()
   }
 }

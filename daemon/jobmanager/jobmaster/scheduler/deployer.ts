@@ -52,11 +52,18 @@ export class Deployer {
   waitForTakeover(): void {
     this.#last = new Promise((resolve) => (this.#takenOver = resolve))
   }
-  /** The tasks of this record go on: enumerators begin from the newest checkpoint, and from what the readers that go on have. */
-  async takeOver(record: DeploymentRecord, newest: CompletedCheckpoint | undefined, goOn: readonly AttemptReport[]): Promise<void> {
+  /**
+   * The tasks of this record go on: enumerators begin from the newest checkpoint, and from what the readers that go on have; there may be
+   * none, where all tasks are still to be sent. `goOn` is undefined when no task of the record goes on.
+   */
+  async takeOver(
+    record: DeploymentRecord,
+    newest: CompletedCheckpoint | undefined,
+    goOn: readonly AttemptReport[] | undefined,
+  ): Promise<void> {
     this.#newest = { deployment: encodeDeployment(record), restored: newest }
     try {
-      if (goOn.length > 0) await this.#startSources(newest, goOn)
+      if (goOn) await this.#startSources(newest, goOn)
     } finally {
       this.#takenOver()
     }
