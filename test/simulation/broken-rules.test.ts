@@ -55,6 +55,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'serve-before-recovery': { says: /no task failed, but|is FAILED/, count: 40, faults: CHANGES_OF_LEADER },
   'commit-before-completion': { says: /is committed, but checkpoint/, count: 10 },
   'forget-restored-state': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
+  'trust-young-registrations': { says: /no task failed, but/, count: 60, steps: 6, faults: ['nobody reaches ZooKeeper'] },
   'lose-completed-checkpoint': { says: /completed checkpoint .* is lost/, count: 40 },
 }
 

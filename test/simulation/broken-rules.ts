@@ -23,6 +23,7 @@ export const BROKEN_RULES = {
   'serve-before-recovery': 'a new leader serves before it has taken over the jobs',
   'commit-before-completion': 'a task is told that a checkpoint is complete when it has acknowledged it',
   'forget-restored-state': 'a restarted task begins without its state',
+  'trust-young-registrations': 'a new leader takes TaskManagers for dead that had no time yet to come back to ZooKeeper',
   'lose-completed-checkpoint': 'a new deployment drops the newest completed checkpoint',
 } as const
 export type BrokenRule = keyof typeof BROKEN_RULES

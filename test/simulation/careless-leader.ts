@@ -9,6 +9,7 @@ import type { ResourceManagerGateway } from '#protocol/gateways/resource-manager
 import type { BlobStore, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { FactStore, JobFact, Replica } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
+import type { Registrations } from '#protocol/ha/registrations.js'
 import type { Endpoint, EndpointRegistry } from '#rpc/rpc.js'
 import type { DataDirectory } from '#storage/data-directory.js'
 
@@ -172,6 +173,28 @@ export function writingOn(zookeeper: ZooKeeper, paths: ClusterPaths, clock: Cloc
       },
       reign: { signal: late.signal, holds: () => true, whenConfirmed: async () => {} },
     }
+  }
+}
+
+/** Believes what it finds registered at once, whatever has just happened to ZooKeeper. */
+export function trustingRegistrations(zookeeper: ZooKeeper, paths: ClusterPaths) {
+  return (reign: Reign): { facts: Changed; reign: Partial<Reign> } => {
+    let listed: ReadonlySet<string> | undefined
+    const listeners: (() => void)[] = []
+    const list = async () => {
+      const session = await zookeeper.open()
+      listed = new Set(await session.children(paths.registrations))
+      for (const tell of listeners) tell()
+      await session.close()
+    }
+    list().catch(() => {})
+    const registrations: Registrations = {
+      get listed() {
+        return listed
+      },
+      watch: (onListed) => void listeners.push(onListed),
+    }
+    return { facts: {}, reign: { registrations } }
   }
 }
 

@@ -131,6 +131,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return { what: '', end: () => cluster.zookeeper.start() }
     },
   },
+  'nobody reaches ZooKeeper': {
+    weight: 1,
+    lastsMs: [100, 8_000],
+    begin(cluster) {
+      cluster.zookeeper.isolate()
+      return { what: '', end: () => cluster.zookeeper.rejoin() }
+    },
+  },
   'answers of writes are lost': {
     weight: 2,
     lastsMs: [0, 0],
@@ -178,6 +186,15 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     begin(cluster) {
       Object.assign(cluster.weather, { delayMs: [0, between(cluster.random, 20, 800)] })
       return { what: '', end: () => Object.assign(cluster.weather, { delayMs: FAIR.delayMs }) }
+    },
+  },
+  'copies are damaged': {
+    weight: 2,
+    lastsMs: [0, 0],
+    begin(cluster) {
+      const name = cluster.pick(cluster.names.filter((n) => n.startsWith('tm')))!
+      cluster.damageLocalCopies(name)
+      return { what: name, end: NOTHING }
     },
   },
   'disk is slow': {

@@ -11,7 +11,7 @@ const JOB_ID = '0'.repeat(32)
 for (const leaderDies of [false, true])
   test(`its tasks end while it is cut off, and it is taken again ${leaderDies ? 'by the next leader' : 'when it comes back'}`, async (t) => {
     for (let seed = 1; seed <= 4; seed++) {
-      const cluster = new SimulatedCluster({ seed, jobManagers: 2, taskManagers: 3, slotsEach: 2, marksGivenUp: true })
+      const cluster = new SimulatedCluster({ seed, jobManagers: 2, taskManagers: 3, slotsEach: 2 })
       const output = new CommittedOutput(JOB_ID, SHAPES.keyedSum.expected(WORKLOAD), cluster.invariants)
       await cluster.start()
       const jobGraph = await cluster.jobOf(JOB_ID, SHAPES.keyedSum.program(WORKLOAD, output, CONFIG, cluster.trouble))

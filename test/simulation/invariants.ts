@@ -100,6 +100,13 @@ export class Invariants {
   }
 
   #changed(path: string): void {
+    try {
+      this.#check(path)
+    } catch (error) {
+      this.violated(`what ${path} names can not be read: ${(error as Error).message}`) // Not to be thrown into who has written it.
+    }
+  }
+  #check(path: string): void {
     const { paths } = this
     if (path === paths.isr) this.#isrChanged()
     else if (path === paths.leader) this.#leaderChanged()

@@ -45,6 +45,17 @@ test('after a failure of user code nothing is fetched', async (t) => {
   }
 })
 
+test('a copy that is torn, damaged or gone is not restored from: the chunk is fetched', async (t) => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const { cluster, end, fetches } = await running(seed)
+    for (const name of cluster.names) if (name.startsWith('tm')) cluster.damageLocalCopies(name)
+    cluster.trouble.armed = true
+    t.deepEqual(await end(), { missing: [], problems: [], restarts: 1 }, `seed ${seed}`)
+    t.true(fetches().length > 0, `seed ${seed}`)
+    t.true(cluster.log.some((line) => /the local copy of a chunk (is damaged|can not be read)/.test(line)))
+  }
+})
+
 test('after the loss of a TaskManager only the one that takes its tasks fetches', async (t) => {
   for (let seed = 1; seed <= 2; seed++) {
     const { cluster, end, fetches } = await running(seed)

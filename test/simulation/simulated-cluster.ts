@@ -13,6 +13,7 @@ import { LoopbackNetwork } from '#rpc/loopback.js'
 import { LoopbackDataPorts } from '#taskmanager/network/loopback-transport.js'
 import { FunctionLoader } from '#usercode/program-loader.js'
 import { FakeClock } from '../support/fake-clock.js'
+import type { MemoryChunkFiles } from '../support/memory-chunk-files.js'
 import type { BrokenRule } from './broken-rules.js'
 import { Invariants } from './invariants.js'
 import { SimulatedDisk } from './simulated-disk.js'
@@ -29,7 +30,7 @@ export interface ClusterOptions {
   readonly timing?: Timing
   readonly settings?: Readonly<Record<string, string>>
   readonly broken?: readonly BrokenRule[]
-  /** Without them what was given up is fenced by its attempts and epoch alone, and stops when it comes back: that has to do. */
+  /** False: what was given up is fenced by its attempts and epoch alone, and stops when it comes back. That has to do, too. */
   readonly marksGivenUp?: boolean
   /** Nothing fails but JobManagers, their disks and ZooKeeper: then no attempt of a task may ever be replaced. */
   readonly sparesTasks?: boolean
@@ -58,6 +59,7 @@ export class SimulatedCluster {
   /** Of the user code of all jobs. */
   readonly trouble: Trouble = { armed: false }
   readonly attempts = new Map<string, AttemptRecord>()
+  readonly #localCopies = new Map<string, MemoryChunkFiles>()
   #onRestore = () => {}
   readonly #onPowerFailure: ((name: string) => void)[] = []
   readonly #world: World
@@ -88,12 +90,13 @@ export class SimulatedCluster {
       paths,
       loader: { load: (graph) => new FunctionLoader(this.#programs.get(graph.jobId)!).load(graph) },
       timing,
-      marksGivenUp: options.marksGivenUp ?? false,
+      marksGivenUp: options.marksGivenUp ?? true,
       settings: options.settings ?? {},
       broken: new Set(options.broken),
       invariants: this.invariants,
       note: (process, text, fields) => this.note(process, text, fields),
       attempts: this.attempts,
+      localCopies: this.#localCopies,
       chunkWanted: () => this.#restoring(),
     }
   }
@@ -198,6 +201,18 @@ export class SimulatedCluster {
     if (supervised) this.zookeeper.release(zookeeperName)
     else this.zookeeper.crash(zookeeperName)
     if (this.network.at(address)?.clock === clock) this.network.crash(address)
+  }
+  /** Of a TaskManager's copies of chunks each may be torn, changed in a byte, or gone. */
+  damageLocalCopies(name: string): void {
+    this.note(name, 'has damaged copies')
+    const files = this.#localCopies.get(name)?.files ?? new Map<string, Uint8Array>()
+    for (const [file, bytes] of files) {
+      const how = between(this.random, 0, 4)
+      const at = between(this.random, 0, Math.max(1, bytes.length))
+      if (how === 0) files.delete(file)
+      if (how === 1) files.set(file, bytes.subarray(0, at))
+      if (how === 2) files.set(file, bytes.with(at, ~bytes[at]!))
+    }
   }
   /** `flott drain`, as far as somebody leads and knows the TaskManager. */
   drain(name: string): void {

@@ -31,6 +31,7 @@ import {
   namedTooEarly,
   repeatingIds,
   servingFirst,
+  trustingRegistrations,
   writingOn,
 } from './careless-leader.js'
 import { ProcessClock } from './process-clock.js'
@@ -146,6 +147,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
   network.endpoints.register(replicaGateway, servedReplica(replica, disk))
   const { heartbeatIntervalMs, heartbeatTimeoutMs } = timing
+  const patience = { 'heartbeat.timeout': `${heartbeatTimeoutMs} ms` }
   const jobManager: JobManager = new JobManager({
     election,
     storage: storageOf(world, name, storage, disk),
@@ -162,7 +164,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
         completed: { capacity: 100, expirationMs: 3_600_000 },
         marksGivenUp: world.marksGivenUp,
       },
-      settingsOf: (graph) => jobMasterSettings(configOf({ ...world.settings, ...graph.settings }).config),
+      settingsOf: (graph) => jobMasterSettings(configOf({ ...patience, ...world.settings, ...graph.settings }).config),
       createCoordinators: coordinatorFactory(new InlineEnumeratorHost((graph) => world.loader.load(graph, undefined), clock)),
     },
   })
@@ -190,6 +192,7 @@ function electionOf(
   if (broken.has('lead-out-of-sync')) return carelessElection(election, leadingAnyway(own.self))
   if (broken.has('repeat-checkpoint-ids')) return carelessElection(election, repeatingIds)
   if (broken.has('write-after-the-session')) return carelessElection(election, writingOn(own.zookeeper, paths, own.clock))
+  if (broken.has('trust-young-registrations')) return carelessElection(election, trustingRegistrations(own.zookeeper, paths))
   if (broken.has('serve-before-recovery')) return servingFirst(election, own.clock, own.recover)
   return election
 }

@@ -73,6 +73,8 @@ async function boot(
     seen: process.seen,
   }
   const blobs = process.blobTransfer()
+  const files = new MemoryChunkFiles()
+  world.localCopies.set(name, files)
   const taskExecutor = new TaskExecutor({
     taskManagerId: name,
     host: name,
@@ -104,7 +106,7 @@ async function boot(
         return blobs.get(from, blob)
       },
     },
-    localBackup: { files: new MemoryChunkFiles(), maxBytes: 1e9 },
+    localBackup: { files, maxBytes: 1e9 },
     processMetrics: () => ({ rssBytes: 0, heapUsedBytes: 0, cpuSeconds: 0 }),
     print: (line) => world.note(name, line),
   })

@@ -6,6 +6,7 @@ import type { LoopbackNetwork } from '#rpc/loopback.js'
 import type { LoopbackDataPorts } from '#taskmanager/network/loopback-transport.js'
 import type { UserCodeLoader } from '#usercode/user-code-loader.js'
 import type { FakeClock } from '../support/fake-clock.js'
+import type { MemoryChunkFiles } from '../support/memory-chunk-files.js'
 import type { BrokenRule } from './broken-rules.js'
 import type { Invariants } from './invariants.js'
 import type { ProcessClock } from './process-clock.js'
@@ -52,6 +53,8 @@ export interface World {
   readonly invariants: Invariants
   note(process: string, text: string, fields?: object): void
   readonly attempts: Map<string, AttemptRecord>
+  /** Of each TaskManager: its copies of chunks. They end with its process. */
+  readonly localCopies: Map<string, MemoryChunkFiles>
   /** A task that is restored asks for a chunk of its snapshot. */
   chunkWanted(): void
 }

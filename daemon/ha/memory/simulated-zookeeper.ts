@@ -25,6 +25,7 @@ export class SimulatedZooKeeper {
   readonly #losing = new Map<string, number>()
   #nextSession = 0x1000
   #down = false
+  #isolated = false
 
   constructor(
     private readonly clock: Clock,
@@ -38,7 +39,7 @@ export class SimulatedZooKeeper {
       open: () =>
         new Promise((resolve, reject) => {
           const attempt = () => {
-            if (this.#down || this.#cut.has(client)) return reject(new FlottError('ZOOKEEPER_UNAVAILABLE', 'no server answers'))
+            if (!this.#isReachable(client)) return reject(new FlottError('ZOOKEEPER_UNAVAILABLE', 'no server answers'))
             const session = this.#open(client)
             this.#later(() => this.#asProcess(client, () => resolve(session)))
           }
@@ -73,7 +74,7 @@ export class SimulatedZooKeeper {
   /** The client can connect again; a session that has expired meanwhile is LOST. */
   resume(client: string): void {
     this.#cut.delete(client)
-    if (!this.#down) this.#reconnect(client)
+    this.#reconnect(client)
   }
   /** The sessions end now, whatever the connection does. A connected client hears of it. */
   expire(client: string): void {
@@ -104,7 +105,7 @@ export class SimulatedZooKeeper {
   continue(client: string): void {
     this.#mute.delete(client)
     for (const session of this.#sessions.values()) if (session.client === client) session.mute = false
-    if (!this.#down && !this.#cut.has(client)) this.#reconnect(client)
+    this.#reconnect(client)
     for (const { act } of this.#takeHeld(client)) act()
   }
   /** A dead process's name is free for its successor. */
@@ -126,7 +127,23 @@ export class SimulatedZooKeeper {
   start(): void {
     this.#down = false
     for (const session of this.#sessions.values()) if (!session.ended) this.#expireLater(session)
-    for (const client of new Set([...this.#sessions.values()].map((s) => s.client))) if (!this.#cut.has(client)) this.#reconnect(client)
+    this.#reconnectAll()
+  }
+  /** Nobody reaches the ensemble, which goes on: sessions expire. */
+  isolate(): void {
+    this.#isolated = true
+    for (const session of this.#sessions.values()) this.#disconnect(session, true)
+  }
+  rejoin(): void {
+    this.#isolated = false
+    this.#reconnectAll()
+  }
+
+  #isReachable(client: string): boolean {
+    return !this.#down && !this.#isolated && !this.#cut.has(client)
+  }
+  #reconnectAll(): void {
+    for (const client of new Set([...this.#sessions.values()].map((s) => s.client))) this.#reconnect(client)
   }
 
   #of(client: string): SimulatedSession[] {
@@ -166,10 +183,11 @@ export class SimulatedZooKeeper {
   }
 
   #reconnect(client: string): void {
+    if (!this.#isReachable(client)) return
     for (const session of this.#sessions.values()) {
       if (session.client !== client || session.connected || session.mute || session.state === 'LOST') continue // Closed while it was cut: it expires.
       this.#later(() => {
-        if (this.#down || this.#cut.has(client) || session.mute || session.state === 'LOST') return
+        if (!this.#isReachable(client) || session.mute || session.state === 'LOST') return
         if (!session.ended) this.#expiry.get(session.id)?.cancel()
         session.reconnect()
         if (session.ended) this.#sessions.delete(session.id)
