@@ -9,7 +9,7 @@ import type { JobFact } from '#protocol/ha/facts.js'
 import { type ApplicationEffect, type ApplicationEvent, type ApplicationState, STANDING_BY, step } from './application-steps.js'
 
 /**
- * How often one that stands by looks whether the job has ended. Members of the in-sync set learn it sooner, when they lead in their turn;
+ * How often one that stands by looks whether the job has ended. Members of the in-sync set would learn it when they lead in their turn;
  * one that has not joined yet would wait for a leader that never comes.
  */
 const STANDBY_LOOK_MS = 1_000
