@@ -6,13 +6,18 @@ import type { Terminal } from './terminal.js'
 
 const ENDED: readonly JobStatus[] = ['FINISHED', 'FAILED', 'CANCELED']
 const POLL_MS = 100
-const WAIT_MAX_MS = 60_000
 
-/** Cancels and waits for the end, a minute at most: the intent is durable before that, so RPC_TIMEOUT does not take it back. */
-export async function cancel(client: RestClusterClient, jobId: string, json: boolean, terminal: Terminal, clock: Clock): Promise<void> {
+/** Cancels and waits for the end, for client.timeout at most: the intent is durable before that, so RPC_TIMEOUT does not take it back. */
+export async function cancel(
+  client: RestClusterClient,
+  jobId: string,
+  { json, timeoutMs }: { readonly json: boolean; readonly timeoutMs: number },
+  terminal: Terminal,
+  clock: Clock,
+): Promise<void> {
   if (!json) terminal.note(`Cancelling job ${jobId}.`)
   await client.cancelJob(jobId)
-  const deadline = clock.monotonicMs() + WAIT_MAX_MS
+  const deadline = clock.monotonicMs() + timeoutMs
   for (;;) {
     const status = await client.getJobStatus(jobId)
     if (ENDED.includes(status)) {

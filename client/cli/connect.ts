@@ -40,6 +40,7 @@ export async function connectToCluster(options: ClusterOptions, { config }: Load
       attempts: config['rest.retry.max-attempts'],
       firstDelayMs: 100,
       maxDelayMs: config['rest.retry.delay'],
+      timeoutMs: config['client.timeout'],
     },
     onTrouble: troubleReporter(terminal),
   })
@@ -49,10 +50,10 @@ async function addressesOf(options: ClusterOptions, config: LoadedConfig['config
   if (options.jobmanager !== undefined) return staticAddresses(options.jobmanager)
   if (config['high-availability.type'] !== 'zookeeper') return staticAddresses(`${config['rest.address']}:${config['rest.port']}`)
   // Loaded only here: it is native, and most commands do without.
-  const { zookeeperLeaderRetrieval } = await import('#ha/zookeeper/from-config.js')
+  const { quorumOf, zookeeperLeaderRetrieval } = await import('#ha/zookeeper/from-config.js')
   const retrieval = zookeeperLeaderRetrieval(config, { clock, random: systemRandom, logger: silentLogger })
   await retrieval.start()
-  return leaderAddresses(retrieval, config['rest.connection-timeout'])
+  return leaderAddresses(retrieval, { where: `ZooKeeper at ${quorumOf(config)}`, timeoutMs: config['rest.connection-timeout'] })
 }
 
 /** A change of leader is one line when it begins and one when it is over. */

@@ -5,7 +5,7 @@ import yargs, { type Argv } from 'yargs'
 import { systemClock } from '#core/clock.js'
 import { nearest } from '#core/config/nearest.js'
 import { printConfigYaml, printOptionsMarkdown } from '#core/config/print-options.js'
-import { isOptionKey, KNOWN_KEYS, settingText } from '#core/config/resolve-config.js'
+import { isOptionKey, KNOWN_KEYS, type LoadedConfig, settingText } from '#core/config/resolve-config.js'
 import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
 import { isId } from '#core/ids.js'
 import { printErrorsMarkdown } from '#core/print-errors.js'
@@ -113,10 +113,14 @@ function parallelism<T>(command: Argv<T>) {
 function clusterOptions(argv: CommonArguments): ClusterOptions {
   return { jobmanager: argv.jobmanager, zookeeperNamespace: argv.zookeeperNamespace, dynamic: argv.D ?? [] }
 }
-async function withCluster(argv: CommonArguments, use: (client: RestClusterClient) => Promise<number | void>): Promise<number> {
-  const client = await connectToCluster(clusterOptions(argv), loadClientConfig(clusterOptions(argv)), terminal)
+async function withCluster(
+  argv: CommonArguments,
+  use: (client: RestClusterClient, config: LoadedConfig['config']) => Promise<number | void>,
+): Promise<number> {
+  const loaded = loadClientConfig(clusterOptions(argv))
+  const client = await connectToCluster(clusterOptions(argv), loaded, terminal)
   try {
-    return (await use(client)) ?? EXIT.OK
+    return (await use(client, loaded.config)) ?? EXIT.OK
   } finally {
     await client.close()
   }
@@ -224,7 +228,9 @@ const parser = yargs(spreadDynamic(own))
     'Cancel a job; its checkpoints are kept',
     (command) => common(command).positional('job', { type: 'string', demandOption: true, describe: 'Job id' }),
     (argv) => {
-      exitCode = withCluster(argv, (client) => cancel(client, jobIdOf(argv.job), argv.json, terminal, systemClock))
+      exitCode = withCluster(argv, (client, config) =>
+        cancel(client, jobIdOf(argv.job), { json: argv.json, timeoutMs: config['client.timeout'] }, terminal, systemClock),
+      )
     },
   )
   .command(

@@ -7,8 +7,13 @@ import { FlottError } from '#core/errors.js'
 import type { LeaderRetrieval } from '#protocol/ha/leadership.js'
 
 export interface RestAddresses {
-  /** The address to try next: without '/' at the end. LEADER_UNKNOWN when none is known within the time-out. */
-  current(): Promise<string>
+  /**
+   * The address to try next: without '/' at the end. `withinMs`: where it is to be waited for, no longer than this. LEADER_UNKNOWN,
+   * ZOOKEEPER_UNAVAILABLE.
+   */
+  current(withinMs: number): Promise<string>
+  /** What is missing while current() waits; absent where it never does. */
+  trouble?(): FlottError
   /** The last one did not answer, or does not lead to a leader. */
   failed(url: string): void
   close(): Promise<void>
@@ -40,21 +45,25 @@ export function restUrlOf(text: string): string {
   return `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, '')}`
 }
 
-/** The leader's address as it stands in ZooKeeper (or wherever the retrieval looks). `start` was called on the retrieval. */
-export function leaderAddresses(retrieval: LeaderRetrieval, timeoutMs: number, clock: Clock = systemClock): RestAddresses {
+/** The leader's address as it stands in `where`: 'ZooKeeper at host:port'. `start` was called on the retrieval. */
+export function leaderAddresses(
+  retrieval: LeaderRetrieval,
+  { where, timeoutMs, clock = systemClock }: { readonly where: string; readonly timeoutMs: number; readonly clock?: Clock },
+): RestAddresses {
+  const trouble = () =>
+    retrieval.connected === false
+      ? new FlottError('ZOOKEEPER_UNAVAILABLE', `${where} does not answer, and the leader is looked up there`)
+      : new FlottError('LEADER_UNKNOWN', `no JobManager leads, says ${where}`)
   return {
-    current: () =>
+    trouble,
+    current: (withinMs) =>
       new Promise<string>((resolve, reject) => {
         const known = retrieval.current
         if (known) return resolve(known.restUrl)
         let stop: (() => void) | undefined
-        const timer = clock.setTimer(timeoutMs, () => {
+        const timer = clock.setTimer(Math.min(timeoutMs, withinMs), () => {
           stop?.()
-          reject(
-            retrieval.connected === false
-              ? new FlottError('ZOOKEEPER_UNAVAILABLE', `no leader could be looked up within ${timeoutMs} ms`)
-              : new FlottError('LEADER_UNKNOWN', `no JobManager took the lead within ${timeoutMs} ms`),
-          )
+          reject(trouble())
         })
         stop = retrieval.watch((leader) => {
           if (!leader) return

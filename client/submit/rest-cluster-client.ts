@@ -40,7 +40,7 @@ export interface RestClusterClientOptions {
   readonly onTrouble?: (trouble: Error | undefined) => void
 }
 
-const RETRY: RetryPolicy = { attempts: 20, firstDelayMs: 100, maxDelayMs: 3_000 }
+const RETRY: RetryPolicy = { attempts: 20, firstDelayMs: 100, maxDelayMs: 3_000, timeoutMs: 60_000 }
 const POLL_FIRST_MS = 10
 const POLL_MAX_MS = 1_000
 /** Node.js' own limit for the head of an answer. */

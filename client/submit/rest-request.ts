@@ -9,6 +9,8 @@ export interface RetryPolicy {
   readonly attempts: number
   readonly firstDelayMs: number
   readonly maxDelayMs: number
+  /** Since the first failure: no try begins later. */
+  readonly timeoutMs: number
 }
 export interface RestRequest {
   readonly method: 'GET' | 'POST' | 'PATCH'
@@ -23,6 +25,9 @@ export interface RestRequest {
   readonly onUnknown?: () => void
 }
 
+/** Who waits longer for an address is told for what. */
+const NOTICE_MS = 1_500
+
 export class RestTransport {
   constructor(
     private readonly addresses: RestAddresses,
@@ -35,10 +40,13 @@ export class RestTransport {
 
   async send<T>(request: RestRequest): Promise<T> {
     let delayMs = this.retry.firstDelayMs
+    let leftMs = this.retry.timeoutMs
+    let failingSinceMs: number | undefined
     for (let attempt = 0; ; attempt++) {
       let url: string | undefined
+      const beganMs = this.clock.monotonicMs()
       try {
-        url = await this.addresses.current()
+        url = await this.#address(leftMs)
         const answer = await this.#once<T>(url, request)
         this.onTrouble(undefined)
         return answer
@@ -46,12 +54,27 @@ export class RestTransport {
         request.signal?.throwIfAborted()
         const passing = isFlottError(error) && ERRORS[error.code].retry
         if (url !== undefined && passing) this.addresses.failed(url)
-        if (!passing || attempt >= this.retry.attempts) throw error
-        if (ERRORS[error.code].outcome === 'unknown') request.onUnknown?.()
+        failingSinceMs ??= url === undefined ? beganMs : this.clock.monotonicMs()
+        leftMs = failingSinceMs + this.retry.timeoutMs - this.clock.monotonicMs() - delayMs
+        if (!passing || attempt >= this.retry.attempts || leftMs <= 0) throw error
+        if (url !== undefined && ERRORS[error.code].outcome === 'unknown') request.onUnknown?.()
         this.onTrouble(error)
         await sleep(this.clock, delayMs, request.signal)
         delayMs = Math.min(delayMs * 2, this.retry.maxDelayMs)
       }
+    }
+  }
+
+  async #address(withinMs: number): Promise<string> {
+    const tell = () => {
+      const trouble = this.addresses.trouble?.()
+      if (trouble) this.onTrouble(trouble)
+    }
+    const notice = this.clock.setTimer(NOTICE_MS, tell, { unref: true })
+    try {
+      return await this.addresses.current(withinMs)
+    } finally {
+      notice.cancel()
     }
   }
 

@@ -38,7 +38,12 @@ export const ERRORS = {
   INVALID_CONFIG: { outcome: 'not-applied', retry: false, http: 400, doc: 'A configuration key is unknown or its value does not parse.' },
   STARTUP_FAILED: { outcome: 'not-applied', retry: false, http: 500, doc: 'A daemon could not start.' },
   // High availability and storage.
-  ZOOKEEPER_UNAVAILABLE: { outcome: 'unknown', retry: true, http: 503, doc: 'ZooKeeper did not answer. A write may have been applied.' },
+  ZOOKEEPER_UNAVAILABLE: {
+    outcome: 'unknown',
+    retry: true,
+    http: 503,
+    doc: 'ZooKeeper did not answer. What was to be written may have been.',
+  },
   ZOOKEEPER_SESSION_EXPIRED: {
     outcome: 'unknown',
     retry: true,

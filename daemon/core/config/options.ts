@@ -82,6 +82,12 @@ export const OPTIONS = {
     scope: 'client',
     doc: 'How long the CLI waits for a leader, where it looks it up in ZooKeeper.',
   },
+  'client.timeout': {
+    default: '60 s',
+    kind: duration,
+    scope: 'client',
+    doc: 'How long the CLI tries to reach a cluster that does not answer, and how long flott cancel waits for the end of the job.',
+  },
   'rest.retry.max-attempts': {
     default: '20',
     kind: integer(0),

@@ -4,7 +4,7 @@ import { OPTIONS, type OptionKey, type OptionSpec } from './options.js'
 const ENTRIES = Object.entries(OPTIONS) as readonly [OptionKey, OptionSpec][]
 
 const SECTIONS: readonly { readonly title: string; readonly prefixes: readonly string[] }[] = [
-  { title: 'Addresses', prefixes: ['jobmanager.', 'high-availability.jobmanager', 'rest.'] },
+  { title: 'Addresses', prefixes: ['jobmanager.', 'high-availability.jobmanager', 'rest.', 'client.'] },
   { title: 'High availability', prefixes: ['high-availability.'] },
   { title: 'TaskManagers and slots', prefixes: ['taskmanager.', 'task.', 'slot.', 'heartbeat.', 'io.', 'jobstore.'] },
   { title: 'Logs and scripts', prefixes: ['env.'] },
