@@ -6,20 +6,21 @@ import type { JobMasterContext } from './job-master-context.js'
 
 const RETRY_MS = 200
 
-/** Brings events from the enumerators to the attempt that is the reader at the time of the call; repeated until it has them, or is gone. */
+/**
+ * Brings events from the enumerators to an attempt; repeated until it has them, or is gone. Never to the attempt that follows it: what it
+ * has is in its checkpoint, and the numbers of its events begin there anew.
+ */
 export class EventSender {
   /** By reader: its events go one call after the other, so that they arrive in order. */
   readonly #last = new Map<string, Promise<void>>()
 
   constructor(
-    private readonly context: JobMasterContext,
-    private readonly graph: ExecutionGraph,
+    private readonly context: Pick<JobMasterContext, 'jobGraph' | 'clock' | 'signal' | 'logger' | 'taskManager'>,
+    private readonly graph: Pick<ExecutionGraph, 'byAttempt'>,
   ) {}
 
   /** TASK_LOST when the attempt ended before it had taken the events. */
-  readonly send = (operatorId: string, reader: number, events: readonly NumberedEvent[]): Promise<void> => {
-    const attemptId = this.graph.byOperator(operatorId, reader)?.execution.attempt
-    if (attemptId === undefined) return Promise.reject(new FlottError('TASK_LOST', `operator ${operatorId} has no reader ${reader}`))
+  readonly send = (attemptId: string, operatorId: string, events: readonly NumberedEvent[]): Promise<void> => {
     const key = `${attemptId} ${operatorId}`
     const sent = (this.#last.get(key) ?? Promise.resolve()).then(() => this.#send(attemptId, operatorId, events))
     const settled = sent.catch(() => {})

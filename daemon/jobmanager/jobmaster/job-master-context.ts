@@ -116,5 +116,5 @@ export interface SourceCoordinatorsApi {
   mergeAccumulators(values: Readonly<Record<string, readonly unknown[]>>): Promise<Readonly<Record<string, unknown>>>
   close(): Promise<void>
 }
-/** How events leave the coordinators: to the attempt that currently is that reader, numbered, in order, repeated until accepted. */
-export type SendOperatorEvents = (operatorId: string, reader: number, events: readonly NumberedEvent[]) => Promise<void>
+/** How events leave the coordinators: to the attempt that they are for, numbered, in order, repeated until accepted. TASK_LOST when it ended before. */
+export type SendOperatorEvents = (attemptId: string, operatorId: string, events: readonly NumberedEvent[]) => Promise<void>

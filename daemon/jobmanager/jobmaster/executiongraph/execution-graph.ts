@@ -108,7 +108,6 @@ export class ExecutionGraph {
   readonly regions: readonly (readonly ExecutionVertex[])[]
   readonly #tally = new Tally()
   readonly #byVertex = new Map<string, ExecutionVertex[]>()
-  readonly #vertexOfOperator: ReadonlyMap<string, string>
   readonly #slots: readonly (readonly SharedSlot[])[]
 
   constructor(
@@ -131,9 +130,6 @@ export class ExecutionGraph {
       members[vertex.region]!.push(vertex)
     }
     this.regions = members
-    this.#vertexOfOperator = new Map(
-      jobGraph.vertices.flatMap(({ id, operators }) => operators.map((operator) => [operator.id, id] as const)),
-    )
     this.#slots = members.map((vertices) => [...new Map(vertices.map(({ sharedSlot }) => [sharedSlot.key, sharedSlot])).values()])
   }
 
@@ -144,11 +140,6 @@ export class ExecutionGraph {
   /** Whether it is the newest attempt of a subtask and has not ended. */
   isCurrent(attemptId: string): boolean {
     return this.byAttempt(attemptId)?.ended === false
-  }
-  /** The subtask that runs an operator's instance. */
-  byOperator(operatorId: string, subtaskIndex: number): ExecutionVertex | undefined {
-    const vertexId = this.#vertexOfOperator.get(operatorId)
-    return vertexId === undefined ? undefined : this.#byVertex.get(vertexId)![subtaskIndex]
   }
   subtasksOf(vertexId: string): readonly ExecutionVertex[] {
     return this.#byVertex.get(vertexId) ?? []

@@ -295,7 +295,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
       source.sending.delete(assignments)
       this.#sendNext(source, reader, assignments)
     }
-    this.send(source.operator.operatorId, reader, batch).then(
+    this.send(assignments.attemptId, source.operator.operatorId, batch).then(
       () =>
         this.ctx.run(() => {
           assignments.accepted(batch.at(-1)!.number)

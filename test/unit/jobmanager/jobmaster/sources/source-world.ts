@@ -247,8 +247,9 @@ export class SourceWorld {
     } as unknown as JobMasterContext
     this.#coordinators = createSourceCoordinators(
       ctx,
-      async (_operator, index, events) => {
-        const reader = this.readers[index]!
+      async (attemptId, _operator, events) => {
+        const reader = this.readers.find(({ view }) => view.attemptId === attemptId)
+        if (!reader) throw new FlottError('TASK_LOST', `${attemptId} was replaced`)
         this.t.true(reader.registered, 'nothing is sent to a reader that has not registered')
         await this.#delay(15)
         if (signal.aborted) throw new FlottError('NOT_LEADER', 'an old epoch')
