@@ -17,6 +17,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'name-before-replication': { says: /names .* which in-sync .* does not have/, count: 20 },
   'acknowledge-before-sync': { says: /names .* which in-sync .* does not have/, count: 20 },
   'write-after-the-session': { says: /./, count: 40, steps: 6, faults: ['pause', 'host sleeps'] },
+  'skip-sync': { says: /./, count: 60, steps: 8, faults: ['answers of writes are lost', 'ZooKeeper lags'] },
   'skip-epoch-check': { says: /takes a call of epoch/, count: 40, steps: 10 },
   'name-hosts': { says: /names .* which in-sync .* does not have/, count: 40, steps: 6, faults: ['disk is lost', 'crash'] },
   'delta-since-any-snapshot': {

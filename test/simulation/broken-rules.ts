@@ -6,6 +6,7 @@ export const BROKEN_RULES = {
   'name-before-replication': 'a blob counts as stored when it is on the leader’s own disk',
   'acknowledge-before-sync': 'a blob counts as stored before it is synced',
   'write-after-the-session': 'a leader writes over another session than that of its reign',
+  'skip-sync': 'a JobManager reads what its ZooKeeper server has, and does not wait for what others have done',
   'skip-epoch-check': 'a process takes calls of any leader, however old',
   'name-hosts': 'the in-sync set names hosts, and not disks',
   'delta-since-any-snapshot': 'a delta holds what has changed since the last snapshot, complete or not',

@@ -19,6 +19,11 @@ export class CarelessEpoch extends HighestEpoch {
   }
 }
 
+/** Takes what it reads for the newest. */
+export function neverSynced(zookeeper: ZooKeeper): ZooKeeper {
+  return { open: async () => Object.assign(await zookeeper.open(), { sync: async () => {} }) }
+}
+
 /** Stores on the own disk, and leaves the others to chance. */
 export function namedTooEarly(blobs: ReplicatedBlobStore, local: BlobStore): ReplicatedBlobStore {
   return {

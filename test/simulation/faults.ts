@@ -139,6 +139,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return { what: '', end: () => cluster.zookeeper.rejoin() }
     },
   },
+  'ZooKeeper lags': {
+    weight: 2,
+    lastsMs: [500, 6_000],
+    begin({ zookeeper, random }) {
+      zookeeper.lagMs = [0, between(random, 100, 2_000)]
+      return { what: '', end: () => Object.assign(zookeeper, { lagMs: [0, 5] }) }
+    },
+  },
   'answers of writes are lost': {
     weight: 2,
     lastsMs: [0, 0],

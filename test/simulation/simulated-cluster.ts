@@ -74,7 +74,11 @@ export class SimulatedCluster {
     const timing = options.timing ?? TIMING
     const { clock } = this
     this.random = seededRandom(options.seed)
-    this.zookeeper = new SimulatedZooKeeper(clock, this.random, { sessionTimeoutMs: timing.sessionTimeoutMs, latencyMs: [0, 2] })
+    this.zookeeper = new SimulatedZooKeeper(clock, this.random, {
+      sessionTimeoutMs: timing.sessionTimeoutMs,
+      latencyMs: [0, 2],
+      followers: 2,
+    })
     this.network = new LoopbackNetwork(clock, {
       delayMs: () => between(this.random, this.weather.delayMs[0], this.weather.delayMs[1] + 1),
       drops: () => this.weather.dropRate > 0 && this.random.next() < this.weather.dropRate,

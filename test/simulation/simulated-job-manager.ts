@@ -29,6 +29,7 @@ import {
   forgettingEpochs,
   leadingAnyway,
   namedTooEarly,
+  neverSynced,
   repeatingIds,
   servingFirst,
   trustingRegistrations,
@@ -114,7 +115,8 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
     },
   )
   const self: Replica = { jobManagerId: name, diskId: disk.diskId, address }
-  const client = zookeeper.client(zookeeperNameOf(name, incarnation))
+  const real = zookeeper.client(zookeeperNameOf(name, incarnation))
+  const client = world.broken.has('skip-sync') ? neverSynced(real) : real
   const deps = { zookeeper: client, paths, clock, random, logger, retryWaitMs: ZOOKEEPER_RETRY_MS }
   const election = electionOf(
     world,

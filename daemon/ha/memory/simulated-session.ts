@@ -1,11 +1,15 @@
 import { FlottError } from '#core/errors.js'
 import { SessionStateHolder } from '../zookeeper/session-state.js'
 import type { NodeKind, SessionState, ZooKeeperNode, ZooKeeperSession } from '../zookeeper/zookeeper.js'
+import type { SimulatedServer } from './simulated-server.js'
 import type { SimulatedTree } from './simulated-tree.js'
 
 /** What a session needs of its ensemble. */
 export interface Wire {
+  /** Of the leader, which takes all writes. */
   readonly tree: SimulatedTree
+  /** Which one the session is connected to now. */
+  pickServer(): SimulatedServer
   /** Calls after the latency of one direction. */
   later(fire: () => void): void
   /** The client closes. */
@@ -33,6 +37,9 @@ export class SimulatedSession implements ZooKeeperSession {
   readonly #outbound: (() => void)[] = []
   /** Watch events while the connection is cut; delivered when it is back. */
   readonly #missed: (() => void)[] = []
+  #server: SimulatedServer
+  /** The newest transaction that an answer has shown. */
+  #seen = 0
   /** Connections are numbered: what belongs to an earlier one does not arrive. */
   #connection = 1
   connected = true
@@ -48,6 +55,7 @@ export class SimulatedSession implements ZooKeeperSession {
     private readonly wire: Wire,
   ) {
     this.#state = new SessionStateHolder(id)
+    this.#server = wire.pickServer()
   }
 
   get state(): SessionState {
@@ -61,22 +69,32 @@ export class SimulatedSession implements ZooKeeperSession {
   }
 
   create(path: string, data: Uint8Array, kind: NodeKind): Promise<string> {
-    return this.#request(true, () => this.wire.tree.create(path, data, kind, this.id))
+    return this.#write((tree) => tree.create(path, data, kind, this.id))
   }
   get(path: string, onChange?: () => void): Promise<ZooKeeperNode | undefined> {
-    return this.#request(false, () => this.wire.tree.get(path, this.#watch(onChange)))
+    return this.#request(false, () => this.#server.tree.get(path, this.#watch(onChange)))
   }
   children(path: string, onChange?: () => void): Promise<readonly string[]> {
-    return this.#request(false, () => this.wire.tree.children(path, this.#watch(onChange)))
+    return this.#request(false, () => this.#server.tree.children(path, this.#watch(onChange)))
   }
   set(path: string, data: Uint8Array, version: number): Promise<number> {
-    return this.#request(true, () => this.wire.tree.set(path, data, version))
+    return this.#write((tree) => tree.set(path, data, version))
   }
   remove(path: string, version: number): Promise<void> {
-    return this.#request(true, () => this.wire.tree.remove(path, version))
+    return this.#write((tree) => tree.remove(path, version))
   }
   sync(): Promise<void> {
-    return this.#request(false, () => undefined)
+    return this.#request(false, () => this.#server.catchUp())
+  }
+  /** Its own server has it when it is answered. */
+  #write<T>(apply: (tree: SimulatedTree) => T): Promise<T> {
+    return this.#request(true, () => {
+      try {
+        return apply(this.wire.tree)
+      } finally {
+        this.#server.catchUp()
+      }
+    })
   }
   async close(): Promise<void> {
     if (this.state === 'LOST') return
@@ -111,7 +129,12 @@ export class SimulatedSession implements ZooKeeperSession {
       return
     }
     this.connected = true
+    // Maybe another server, which knows nothing of its watches, and takes only who has not seen more than it has.
+    const watches = this.#server.tree.takeWatches(this.id)
+    this.#server = this.wire.pickServer()
+    this.#server.catchUp(this.#seen)
     this.#state.change('CONNECTED')
+    for (const { fire } of watches) fire()
     for (const event of this.#missed.splice(0)) this.#send(event)
   }
 
@@ -129,7 +152,7 @@ export class SimulatedSession implements ZooKeeperSession {
 
   #watch(onChange?: () => void) {
     if (!onChange) return undefined
-    return { session: this.id, fire: () => (this.connected ? this.#send(onChange) : void this.#missed.push(onChange)) }
+    return { session: this.id, fire: () => this.ended || (this.connected ? this.#send(onChange) : void this.#missed.push(onChange)) }
   }
 
   #request<T>(write: boolean, apply: () => T): Promise<T> {
@@ -158,7 +181,9 @@ export class SimulatedSession implements ZooKeeperSession {
       answer = () => request.reject(error)
     }
     if (request.write && this.wire.losesAnswer(this)) return
+    const seen = this.#server.tree.zxid
     this.#send(() => {
+      this.#seen = Math.max(this.#seen, seen)
       this.#outstanding.delete(request)
       answer()
     })

@@ -23,8 +23,20 @@ export class SimulatedTree {
   readonly #dataWatches = new Map<string, Watch[]>()
   readonly #childWatches = new Map<string, Watch[]>()
   #zxid = 0
+  /** Told of each transaction: to repeat them in their order makes the same tree. */
+  readonly #followers: ((transaction: (tree: SimulatedTree) => void) => void)[] = []
   /** Told of each node that was created, set or removed, in the order of the transactions. */
   observer: (path: string) => void = () => {}
+
+  get zxid(): number {
+    return this.#zxid
+  }
+  follow(take: (transaction: (tree: SimulatedTree) => void) => void): void {
+    this.#followers.push(take)
+  }
+  #done(transaction: (tree: SimulatedTree) => void): void {
+    for (const take of this.#followers) take(transaction)
+  }
 
   create(path: string, data: Uint8Array, kind: NodeKind, session: string): string {
     const parentPath = parentOf(path)
@@ -36,6 +48,7 @@ export class SimulatedTree {
     const ephemeralOwner = kind === 'persistent' ? undefined : session
     this.#nodes.set(actual, { data: Buffer.from(data), version: 0, czxid: hex(++this.#zxid), ephemeralOwner, nextChild: 0 })
     this.#changed(actual, parentPath)
+    this.#done((tree) => tree.create(path, data, kind, session))
     return actual
   }
 
@@ -58,6 +71,7 @@ export class SimulatedTree {
     this.#zxid++
     this.observer(path)
     fire(this.#dataWatches, path)
+    this.#done((tree) => tree.set(path, data, -1))
     return node.version
   }
 
@@ -66,20 +80,31 @@ export class SimulatedTree {
     this.#nodes.delete(path)
     this.#zxid++
     this.#changed(path, parentOf(path))
+    this.#done((tree) => tree.remove(path, -1))
   }
 
   /** A session has ended: its nodes go in one transaction, then those who watch them hear of it. */
   endSession(session: string): void {
     this.#zxid++
-    for (const watches of [this.#dataWatches, this.#childWatches])
-      for (const [path, list] of watches)
-        watches.set(
-          path,
-          list.filter((w) => w.session !== session),
-        )
+    this.takeWatches(session)
     const gone = [...this.#nodes].filter(([, node]) => node.ephemeralOwner === session).map(([path]) => path)
     for (const path of gone) this.#nodes.delete(path)
     for (const path of gone) this.#changed(path, parentOf(path))
+    this.#done((tree) => tree.endSession(session))
+  }
+
+  /** Those of the session, which are watches no more. */
+  takeWatches(session: string): readonly Watch[] {
+    const taken: Watch[] = []
+    for (const watches of [this.#dataWatches, this.#childWatches])
+      for (const [path, list] of watches) {
+        taken.push(...list.filter((watch) => watch.session === session))
+        watches.set(
+          path,
+          list.filter((watch) => watch.session !== session),
+        )
+      }
+    return taken
   }
 
   #expect(path: string, version: number): Node {

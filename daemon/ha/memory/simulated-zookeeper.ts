@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
-import { between, type Random } from '#core/random.js'
+import { between, pick, type Random } from '#core/random.js'
 import type { ZooKeeper } from '../zookeeper/zookeeper.js'
+import { SimulatedFollower, type SimulatedServer } from './simulated-server.js'
 import { SimulatedSession, type Wire } from './simulated-session.js'
 import { SimulatedTree } from './simulated-tree.js'
 
@@ -9,11 +10,13 @@ export interface SimulatedZooKeeperOptions {
   readonly sessionTimeoutMs: number
   /** Of one direction. */
   readonly latencyMs: readonly [number, number]
+  /** Beside the server that leads. */
+  readonly followers?: number
 }
 
 /**
- * An ensemble in this process, driven by the given clock and chance alone: the same seed is the same history. It behaves as one
- * server that never loses what it acknowledged; what fails are connections, sessions and processes, by the switches below.
+ * An ensemble in this process, driven by the given clock and chance alone: the same seed is the same history. It never loses what it
+ * acknowledged, and its followers have it later; what fails are connections, sessions and processes, by the switches below.
  */
 export class SimulatedZooKeeper {
   readonly tree = new SimulatedTree()
@@ -24,6 +27,9 @@ export class SimulatedZooKeeper {
   readonly #held: { readonly client: string; readonly act: () => void }[] = []
   readonly #losing = new Map<string, number>()
   #nextSession = 0x1000
+  readonly #servers: readonly SimulatedServer[]
+  /** How much later than the leader a follower has a transaction. */
+  lagMs: readonly [number, number] = [0, 5]
   #down = false
   #isolated = false
 
@@ -31,7 +37,11 @@ export class SimulatedZooKeeper {
     private readonly clock: Clock,
     private readonly random: Random,
     private readonly options: SimulatedZooKeeperOptions = { sessionTimeoutMs: 6_000, latencyMs: [0, 2] },
-  ) {}
+  ) {
+    const leader: SimulatedServer = { tree: this.tree, catchUp: () => {} }
+    const follower = () => new SimulatedFollower(this.tree, clock, random, () => this.lagMs)
+    this.#servers = [leader, ...Array.from({ length: options.followers ?? 0 }, follower)]
+  }
 
   /** ZooKeeper as the process `client` sees it. */
   client(client: string): ZooKeeper {
@@ -57,6 +67,7 @@ export class SimulatedZooKeeper {
   #open(client: string): SimulatedSession {
     const wire: Wire = {
       tree: this.tree,
+      pickServer: () => pick(this.random, this.#servers),
       later: (fire) => this.#later(fire),
       end: (session) => this.#end(session),
       losesAnswer: (session) => this.#losesAnswer(session),

@@ -70,7 +70,7 @@ export class RegistrationWatch implements Registrations {
   async #list(changed: () => void): Promise<void> {
     const { session, paths } = this.options
     const sinceMs = this.#connectedSinceMs
-    const names = await session.children(paths.registrations, changed)
+    const [, names] = await Promise.all([session.sync(paths.registrations), session.children(paths.registrations, changed)])
     if (session.state !== 'CONNECTED' || sinceMs !== this.#connectedSinceMs) return // It says so by itself.
     this.#listed = new Set(names)
     for (const tell of [...this.#listeners]) tell()
