@@ -292,6 +292,11 @@ export function isTransient(error: unknown): error is FlottError {
   return isFlottError(error) && ERRORS[error.code].retry
 }
 
+/** True when the call, and not what it asked for, is in trouble: the peer has refused nothing, so an idempotent one is made again. */
+export function isCallTrouble(error: unknown): error is FlottError {
+  return isFlottError(error, 'RPC_TIMEOUT', 'CONNECTION_LOST', 'RPC_OVERLOADED')
+}
+
 /** True when it, or what caused it, may pass by itself: no fault of whoever wanted it. */
 export function isPassingTrouble(error: unknown): boolean {
   return causes(error).some(isTransient)

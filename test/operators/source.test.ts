@@ -77,7 +77,7 @@ test('from the trigger on what the snapshot does not cover is held back, though 
   source.handleEvents([{ number: 1, event: splits(0, 2) }])
   trigger.set({ checkpointId: 7, epoch: '', timestamp: 0, assigned: { source: { 0: 1 } } })
   source.handleEvents([{ number: 2, event: noMore }])
-  t.true(trigger.isReady)
+  t.true(trigger.cover())
   t.is(source.assignmentsReceived, 1)
   trigger.clear(7)
   t.is(source.assignmentsReceived, 2)

@@ -33,7 +33,7 @@ export class PendingTrigger {
   /** From here on the source holds back what the enumerator's snapshot does not cover, also when the moment is still to come. */
   set(message: TriggerMessage): void {
     this.#message = message
-    if (this.options.source) void this.isReady
+    this.cover()
   }
   /** A newer one replaces it; an abort takes it back. */
   clear(upTo = Infinity): void {
@@ -45,8 +45,8 @@ export class PendingTrigger {
     const { checkpointId, epoch, timestamp, savepoint } = this.#message!
     return { kind: 'barrier', checkpointId, epoch, timestamp, ...(savepoint ? { savepoint } : {}) }
   }
-  /** Declines, and is gone, when the moment has passed. */
-  get isReady(): boolean {
+  /** Has the source hold back what is not covered; true when the moment has come. Declines, and is gone, when it has passed. */
+  cover(): boolean {
     const { source, operatorId, subtaskIndex, decline } = this.options
     const message = this.#message
     if (!message) return false

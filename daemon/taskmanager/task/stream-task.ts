@@ -198,7 +198,7 @@ export class StreamTask {
     if (this.#input === 'closing') return true
     if (!this.#canTakeInput) return false
     const { gate, chain } = this.#io!
-    if (this.#trigger.isReady) return true
+    if (this.#trigger.cover()) return true
     if (gate) return gate.hasInput
     return this.#input === 'open' && !this.#final.isStopping && chain.source!.mayHaveInput
   }
@@ -305,7 +305,7 @@ export class StreamTask {
     this.env.wake()
   }
   #beginTriggered(): boolean {
-    if (!this.#trigger.isReady) return false
+    if (!this.#trigger.cover()) return false
     const { barrier } = this.#trigger
     const { savepoint } = barrier
     // A drained savepoint is the final checkpoint of data that ends here.

@@ -1,5 +1,5 @@
 /** Brings tasks to their TaskManagers, and cancels them there: one message to each, repeated while its answer may still come. */
-import { isFlottError, serializeError } from '#core/errors.js'
+import { isCallTrouble, serializeError } from '#core/errors.js'
 import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { ExecutionVertex } from '../executiongraph/execution-graph.js'
@@ -48,7 +48,7 @@ export class TaskSubmission {
         context.run(() => {
           if (current().length === 0) return
           context.logger.warn('tasks not submitted', { taskManagerId, error })
-          if (isTransient(error)) return this.#later(() => this.#submit(taskManagerId, current(), sent))
+          if (isCallTrouble(error)) return this.#later(() => this.#submit(taskManagerId, current(), sent))
           scheduler.tasksLost(
             current().map((vertex) => vertex.execution.attempt),
             error as Error,
@@ -94,9 +94,6 @@ export class TaskSubmission {
   }
 }
 
-function isTransient(error: unknown): boolean {
-  return isFlottError(error, 'RPC_TIMEOUT', 'CONNECTION_LOST', 'RPC_OVERLOADED')
-}
 function byTaskManager(vertices: readonly ExecutionVertex[]): ReadonlyMap<string, readonly ExecutionVertex[]> {
   const groups = new Map<string, ExecutionVertex[]>()
   for (const vertex of vertices) {

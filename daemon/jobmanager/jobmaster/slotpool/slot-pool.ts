@@ -4,6 +4,7 @@
  * back when nothing runs there any more.
  */
 import type { AllocatedSlot } from '../executiongraph/execution.js'
+import { RequestedSlots } from './requested-slots.js'
 import type { SharedSlot } from './slot-sharing.js'
 
 export interface SlotRequest {
@@ -15,23 +16,21 @@ export interface SlotRequest {
 
 export class SlotPool {
   readonly #held = new Map<string, AllocatedSlot>()
-  /** Asked for: the shared slot's key by allocation id. */
-  readonly #requested = new Map<string, string>()
+  readonly #requested = new RequestedSlots()
   /** The TaskManager that had it last, by the shared slot's key. */
   readonly #last = new Map<string, string>()
-  /** Asked for as replacements: the shared slot's key by allocation id. */
-  readonly #replacing = new Map<string, string>()
+  /** As replacements. */
+  readonly #replacing = new RequestedSlots()
   readonly #replacements = new Map<string, AllocatedSlot>()
   #retired: readonly AllocatedSlot[] = []
 
   /** Asks for what is neither held nor asked for. The requests to send. */
   acquire(slots: readonly SharedSlot[], newAllocationId: () => string): readonly SlotRequest[] {
-    const asked = new Set(this.#requested.values())
     const requests: SlotRequest[] = []
     for (const { key, group } of slots) {
-      if (this.#held.has(key) || asked.has(key) || this.#takeReplacement(key)) continue
+      if (this.#held.has(key) || this.#requested.has(key) || this.#takeReplacement(key)) continue
       const allocationId = newAllocationId()
-      this.#requested.set(allocationId, key)
+      this.#requested.add(key, allocationId)
       const preferred = this.#last.get(key)
       requests.push({ allocationId, group, ...(preferred === undefined ? {} : { preferred }) })
     }
@@ -40,10 +39,8 @@ export class SlotPool {
   /** A slot that was asked for; false when nobody waits for it any more, and it has to go back. */
   offer(slot: AllocatedSlot): boolean {
     const { allocationId } = slot
-    const key = this.#requested.get(allocationId)
-    const replaced = this.#replacing.get(allocationId)
-    this.#requested.delete(allocationId)
-    this.#replacing.delete(allocationId)
+    const key = this.#requested.take(allocationId)
+    const replaced = this.#replacing.take(allocationId)
     if (key !== undefined) this.#hold(key, slot)
     else if (replaced !== undefined) this.#replacements.set(replaced, slot)
     return key !== undefined || replaced !== undefined
@@ -64,8 +61,8 @@ export class SlotPool {
   }
   /** The slot is gone. True when it was held. */
   lose(allocationId: string): boolean {
-    this.#requested.delete(allocationId)
-    this.#replacing.delete(allocationId)
+    this.#requested.take(allocationId)
+    this.#replacing.take(allocationId)
     this.#retired = this.#retired.filter((slot) => slot.allocationId !== allocationId)
     for (const [key, slot] of this.#replacements) if (slot.allocationId === allocationId) this.#replacements.delete(key)
     for (const [key, slot] of this.#held) if (slot.allocationId === allocationId) return this.#held.delete(key)
@@ -90,12 +87,11 @@ export class SlotPool {
   }
   /** Asks for replacements of these, where there are none and none are asked for. The requests to send. */
   acquireReplacements(slots: readonly SharedSlot[], newAllocationId: () => string): readonly SlotRequest[] {
-    const asked = new Set(this.#replacing.values())
     return slots
-      .filter(({ key }) => !asked.has(key) && !this.#replacements.has(key))
+      .filter(({ key }) => !this.#replacing.has(key) && !this.#replacements.has(key))
       .map(({ key, group }) => {
         const allocationId = newAllocationId()
-        this.#replacing.set(allocationId, key)
+        this.#replacing.add(key, allocationId)
         return { allocationId, group }
       })
   }
@@ -121,7 +117,7 @@ export class SlotPool {
     return dropped.map(([, slot]) => slot)
   }
   get requestedCount(): number {
-    return this.#requested.size
+    return this.#requested.count
   }
   clear(): void {
     this.#held.clear()
@@ -135,11 +131,8 @@ export class SlotPool {
     const replacement = this.#replacements.get(key)
     this.#replacements.delete(key)
     if (replacement) this.#hold(key, replacement)
-    const asked = replacement ? undefined : [...this.#replacing].find(([, replaced]) => replaced === key)?.[0]
-    if (asked !== undefined) {
-      this.#replacing.delete(asked)
-      this.#requested.set(asked, key)
-    }
+    const asked = replacement ? undefined : this.#replacing.takeKey(key)
+    if (asked !== undefined) this.#requested.add(key, asked)
     return replacement !== undefined || asked !== undefined
   }
   #hold(key: string, slot: AllocatedSlot): void {
