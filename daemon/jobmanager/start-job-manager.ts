@@ -12,6 +12,7 @@ import type { DaemonContext, RunningDaemon } from '#core/daemon-process.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
+import { type StartedParts, startInOrder } from '#core/started-parts.js'
 import { EmbeddedLeaderElection, FixedLeaderRetrieval } from '#ha/embedded/embedded-leader-election.js'
 import { levelFactStore } from '#ha/embedded/level-fact-store.js'
 import { quorumOf, zookeeperLeaderRetrieval, zookeeperOf } from '#ha/zookeeper/from-config.js'
@@ -58,68 +59,32 @@ export interface RunningJobManager extends RunningDaemon {
   readonly rpcAddress: string
 }
 
+type Program = ApplicationProgram & { readonly dynamic: readonly string[] }
+
 /** With a program: the JobManager of an application, which runs it and ends with its job. */
-export async function startJobManager(
-  context: DaemonContext,
-  program?: ApplicationProgram & { readonly dynamic: readonly string[] },
-): Promise<RunningJobManager> {
+export function startJobManager(context: DaemonContext, program?: Program): Promise<RunningJobManager> {
+  return startInOrder((started) => start(context, program, started))
+}
+
+async function start(context: DaemonContext, program: Program | undefined, started: StartedParts): Promise<RunningJobManager> {
   const { config, explicit, logger, ready } = context
   const clock = systemClock
-  const highlyAvailable = config['high-availability.type'] === 'zookeeper'
   const disk = await openDataDirectory({ path: resolve(INSTALLATION, config['jobmanager.data.dir']), logger, clock })
-
-  const endpoint = new InternalEndpoint()
-  const network = new WsRpcNetwork({ clock, logger })
-  network.seen.adopt(disk.epoch)
-  network.attach(endpoint)
-  const transfer = new HttpBlobTransfer({ clock })
-  let storage: ReplicatedStorage | undefined
-  new BlobServer({
-    store: () => storage?.serving() ?? disk.blobs,
-    seen: network.seen,
-    logger,
-    persistEpoch: (epoch) => disk.persistEpoch(epoch),
-  }).attach(endpoint)
-  let retrieval: LeaderRetrieval | undefined
-  serveLeaderInfo(endpoint, () => retrieval?.current)
-  const ports = config[highlyAvailable ? 'high-availability.jobmanager.port' : 'jobmanager.rpc.port']
-  const port = await endpoint.start(config['jobmanager.bind-host'], ports.from, ports.to)
-  const rpcAddress = `${config['jobmanager.rpc.address']}:${port}`
+  started.add(() => disk.close())
+  const served: Served = {}
+  const { network, transfer, rpcAddress } = await serveDaemons({ config, disk, served, logger, started })
   const self: Replica = { jobManagerId: config['jobmanager.resource-id'] || rpcAddress, diskId: disk.diskId, address: rpcAddress }
 
   const sessionFile = context.lockFile === undefined ? undefined : sessionFileOf(context.lockFile)
-  const {
-    election,
-    retrieval: found,
-    membership,
-    release,
-  } = leadership({
-    config,
-    disk,
-    self,
-    sessionFile,
-    logger,
-    fatal: context.fatal,
-  })
-  retrieval = found
-  storage = new ReplicatedStorage({
-    disk,
-    self,
-    transfer,
-    network,
-    minInSync: config['high-availability.replication.min-in-sync'],
-    stallTimeoutMs: config['high-availability.replication.timeout'],
-    clock,
-    logger,
-    onBroken: (error) => {
-      logger.error('the in-sync set is broken: stepping down', { error })
-      election.stepDown('the in-sync set could not be changed', { again: true }).catch(context.fatal)
-    },
-  })
+  const { election, retrieval, membership, release } = leadership({ config, disk, self, sessionFile, logger, fatal: context.fatal })
+  const storage = replicatedStorage({ context, disk, self, transfer, network, election })
+  served.retrieval = retrieval
+  served.storage = storage
   const replica = new ReplicaEndpoint({ self, local: disk.blobs, transfer, logger })
   network.endpoints.register(replicaGateway, servedReplica(replica, disk))
 
   const artifacts = await programDirectory(config['io.tmp.dirs'] || tmpdir(), disk.diskId, process.pid, logger)
+  started.add(() => rm(artifacts, { recursive: true, force: true }))
   let jobManager: JobManager | undefined
   const rest = new RestEndpoint(
     {
@@ -127,7 +92,7 @@ export async function startJobManager(
       logger,
       version: installedVersion(),
       leading: () => jobManager?.leading(),
-      leader: () => found.current,
+      leader: () => retrieval.current,
       hindrance: () => membership.hindrance,
       disk: () => reportDisk({ self, clusterUuid: disk.clusterUuid, blobs: disk.blobs, facts: membership.facts }),
       configuration: configuration(explicit),
@@ -136,22 +101,10 @@ export async function startJobManager(
     },
     { host: config['rest.bind-address'], ports: restPorts(config) },
   )
-  await rest.start()
+  await started.start(rest)
   const restUrl = `http://${advertised(config['rest.bind-address'], config['jobmanager.rpc.address'])}:${rest.port}`
   const readyAs = (text: string) => ready(`${text}; REST at ${restUrl}`)
-  const jobId = program?.jobId ?? applicationJobId(highlyAvailable ? config['high-availability.cluster-id'] : undefined)
-  const application =
-    program &&
-    new Application({
-      jobId,
-      endsWithJob: config['execution.shutdown-on-application-finish'],
-      startProgram: programStarter({ ...program, jobId, restUrl, configDir: context.configDir }, logger),
-      ...(highlyAvailable ? { jobFact: async (id: string) => (await membership.facts.readJob(id))?.value } : {}),
-      clock,
-      logger,
-      announce: () => readyAs(`leads, runs job ${jobId}`),
-      end: context.finish,
-    })
+  const application = program && applicationOf({ context, program, restUrl, membership, readyAs })
   jobManager = new JobManager({
     election,
     storage,
@@ -162,36 +115,115 @@ export async function startJobManager(
       ...(application ? { application } : {}),
     },
   })
-  const standby = new Standby({ self, replica, disk, network, retrieval: found, clock, logger })
-  const unwatch = found.watch((leader) => {
-    if (!leader) return
-    if (leader.rpcAddress !== rpcAddress) readyAs(`stands by, ${leader.jobManagerId} leads`)
-    else if (!application) readyAs('leads') // An application says so when its job is there.
-  })
-  await found.start()
-  await standby.start()
-  await application?.start()
+  await started.start(retrieval)
+  await started.start(new Standby({ self, replica, disk, network, retrieval, clock, logger }))
   await release()
-  await jobManager.start()
+  await started.start(handingOver(jobManager, { storage, retrieval, rpcAddress }))
+  if (application) await started.start(application)
+  started.add(
+    retrieval.watch((leader) => {
+      if (!leader) return
+      if (leader.rpcAddress !== rpcAddress) readyAs(`stands by, ${leader.jobManagerId} leads`)
+      else if (!application) readyAs('leads') // An application says so when its job is there.
+    }),
+  )
   logger.info('JobManager started', { jobManager: self.jobManagerId, rpcAddress, restUrl })
-  const running = jobManager
+  return { restUrl, rpcAddress, stop: () => started.end() }
+}
+
+/** What the internal endpoint serves beside the disk; requests may come before it is there. */
+interface Served {
+  storage?: ReplicatedStorage
+  retrieval?: LeaderRetrieval
+}
+
+/** The internal endpoint: calls and blobs between daemons. */
+async function serveDaemons(parts: {
+  config: Config
+  disk: DataDirectory
+  served: Served
+  logger: Logger
+  started: StartedParts
+}): Promise<{ network: WsRpcNetwork; transfer: HttpBlobTransfer; rpcAddress: string }> {
+  const { config, disk, served, logger, started } = parts
+  const clock = systemClock
+  const endpoint = new InternalEndpoint()
+  started.add(() => endpoint.stop())
+  const network = new WsRpcNetwork({ clock, logger })
+  started.add(() => network.stop())
+  network.seen.adopt(disk.epoch)
+  network.attach(endpoint)
+  const transfer = new HttpBlobTransfer({ clock })
+  started.add(() => transfer.stop())
+  new BlobServer({
+    store: () => served.storage?.serving() ?? disk.blobs,
+    seen: network.seen,
+    logger,
+    persistEpoch: (epoch) => disk.persistEpoch(epoch),
+  }).attach(endpoint)
+  serveLeaderInfo(endpoint, () => served.retrieval?.current)
+  const ports = config[config['high-availability.type'] === 'zookeeper' ? 'high-availability.jobmanager.port' : 'jobmanager.rpc.port']
+  const port = await endpoint.start(config['jobmanager.bind-host'], ports.from, ports.to)
+  return { network, transfer, rpcAddress: `${config['jobmanager.rpc.address']}:${port}` }
+}
+
+function replicatedStorage(parts: {
+  context: DaemonContext
+  disk: DataDirectory
+  self: Replica
+  transfer: HttpBlobTransfer
+  network: WsRpcNetwork
+  election: LeaderElection
+}): ReplicatedStorage {
+  const { context, election, ...storage } = parts
+  const { config, logger, fatal } = context
+  return new ReplicatedStorage({
+    ...storage,
+    minInSync: config['high-availability.replication.min-in-sync'],
+    stallTimeoutMs: config['high-availability.replication.timeout'],
+    clock: systemClock,
+    logger,
+    onBroken: (error) => {
+      logger.error('the in-sync set is broken: stepping down', { error })
+      election.stepDown('the in-sync set could not be changed', { again: true }).catch(fatal)
+    },
+  })
+}
+
+function applicationOf(parts: {
+  context: DaemonContext
+  program: Program
+  restUrl: string
+  membership: Membership
+  readyAs(text: string): void
+}): Application {
+  const { context, program, restUrl, membership, readyAs } = parts
+  const { config, configDir, finish, logger } = context
+  const highlyAvailable = config['high-availability.type'] === 'zookeeper'
+  const jobId = program.jobId ?? applicationJobId(highlyAvailable ? config['high-availability.cluster-id'] : undefined)
+  return new Application({
+    jobId,
+    endsWithJob: config['execution.shutdown-on-application-finish'],
+    startProgram: programStarter({ ...program, jobId, restUrl, configDir }, logger),
+    ...(highlyAvailable ? { jobFact: async (id: string) => (await membership.facts.readJob(id))?.value } : {}),
+    clock: systemClock,
+    logger,
+    announce: () => readyAs(`leads, runs job ${jobId}`),
+    end: finish,
+  })
+}
+
+/** A leader that stops stays until its successor leads: meanwhile it passes on what clients ask. */
+function handingOver(
+  jobManager: JobManager,
+  { storage, retrieval, rpcAddress }: { storage: ReplicatedStorage; retrieval: LeaderRetrieval; rpcAddress: string },
+): Pick<JobManager, 'start' | 'stop'> {
   return {
-    restUrl,
-    rpcAddress,
+    start: () => jobManager.start(),
     async stop() {
-      unwatch()
-      await application?.stop()
       const handsOver = storage.membersLed > 1
-      await running.stop()
-      if (handsOver) await nextLeader(found, rpcAddress)
-      await standby.stop()
-      await found.stop()
-      await rest.stop()
-      transfer.stop()
-      network.stop()
-      await endpoint.stop()
-      await disk.close()
-      await rm(artifacts, { recursive: true, force: true })
+      await jobManager.stop()
+      if (handsOver) await nextLeader(retrieval, rpcAddress)
     },
   }
 }

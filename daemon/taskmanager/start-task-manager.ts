@@ -10,6 +10,7 @@ import { FlottError } from '#core/errors.js'
 import { randomId } from '#core/ids.js'
 import type { Logger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
+import { type StartedParts, startInOrder } from '#core/started-parts.js'
 import { quorumOf, zookeeperLeaderRetrieval } from '#ha/zookeeper/from-config.js'
 import { releaseLeftBehind } from '#ha/zookeeper/release-session.js'
 import { sessionFileOf } from '#ha/zookeeper/session-credentials.js'
@@ -29,7 +30,11 @@ import { TaskExecutor, type TaskExecutorOptions } from './task-executor.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 
-export async function startTaskManager({ config, lockFile, logger, ready, drain }: DaemonContext): Promise<RunningDaemon> {
+export function startTaskManager(context: DaemonContext): Promise<RunningDaemon> {
+  return startInOrder((started) => start(context, started))
+}
+
+async function start({ config, lockFile, logger, ready, drain }: DaemonContext, started: StartedParts): Promise<RunningDaemon> {
   const clock = systemClock
   const random = systemRandom
   const taskManagerId = config['taskmanager.resource-id'] || `tm-${randomId(random)}`
@@ -37,16 +42,20 @@ export async function startTaskManager({ config, lockFile, logger, ready, drain 
   const host = config['taskmanager.host'] || (bindHost === 'localhost' || bindHost === '127.0.0.1' ? bindHost : hostname())
 
   const endpoint = new InternalEndpoint()
+  started.add(() => endpoint.stop())
   const rpc = new WsRpcNetwork({ clock, logger })
+  started.add(() => rpc.stop())
   rpc.attach(endpoint)
   const rpcPorts = config['taskmanager.rpc.port']
   const rpcPort = await endpoint.start(bindHost, rpcPorts.from, rpcPorts.to)
   const network = new TcpNetworkEnvironment({ taskManagerId, clock, logger })
+  started.add(() => network.stop())
   const dataPort = await network.start(bindHost, config['taskmanager.data.port'])
   const hasSession = lockFile !== undefined && config['high-availability.type'] === 'zookeeper'
   const sessionFile = hasSession ? sessionFileOf(lockFile) : undefined
   const retrieval = leaderRetrieval(config, logger, sessionFile)
   const blobs = new HttpBlobTransfer({ clock })
+  started.add(() => blobs.stop())
   const directory = join(config['io.tmp.dirs'] || tmpdir(), `flott-taskmanager-${encodeURIComponent(taskManagerId)}-${process.pid}`)
 
   const taskExecutor = new TaskExecutor({
@@ -83,20 +92,10 @@ export async function startTaskManager({ config, lockFile, logger, ready, drain 
     onDrainRequested: drain,
   })
   if (sessionFile !== undefined) await releaseLeftBehind(sessionFile, quorumOf(config), { clock, random, logger })
-  await retrieval.start()
-  await taskExecutor.start()
+  await started.start(retrieval)
+  await started.start(taskExecutor)
   logger.info('TaskManager started', { taskManager: taskManagerId, host, dataPort, rpcPort })
-  return {
-    drain: (patient) => taskExecutor.depart(patient),
-    async stop() {
-      await taskExecutor.stop()
-      await retrieval.stop()
-      await network.stop()
-      blobs.stop()
-      rpc.stop()
-      await endpoint.stop()
-    },
-  }
+  return { drain: (patient) => taskExecutor.depart(patient), stop: () => started.end() }
 }
 
 function localBackup(config: Config, taskManagerId: string): Pick<TaskExecutorOptions, 'localBackup'> {

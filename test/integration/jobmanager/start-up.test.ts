@@ -1,9 +1,14 @@
 /** What a JobManager finds at its start: ZooKeeper hosts that are dead, a data directory that is taken, is none, is read-only or full. */
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import { configOf } from '#core/config/resolve-config.js'
+import { silentLogger } from '#core/logger.js'
+import { startJobManager } from '#jobmanager/start-job-manager.js'
 import { startDaemon } from '../../support/command.js'
 import { freePort } from '../../support/free-port.js'
 import { ProcessCluster } from '../../support/process-cluster.js'
@@ -82,4 +87,32 @@ test.serial('a full disk: a clear code, exit code 1', async (t) => {
   const { code, stderr } = await start(join(path, 'data')).result
   t.is(code, 1, stderr)
   t.regex(stderr, /STORAGE_FULL/)
+})
+
+test.serial('a start that fails late leaves neither disk nor ports taken', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const settings = {
+    'jobmanager.data.dir': join(directory, 'failing'),
+    'jobmanager.rpc.port': String(await freePort()),
+    'jobmanager.bind-host': '127.0.0.1',
+    'rest.bind-address': '127.0.0.1',
+    'rest.bind-port': String((other.address() as AddressInfo).port),
+    'io.tmp.dirs': directory,
+  }
+  const context = {
+    ...configOf(settings, 'test'),
+    name: 'jobmanager',
+    configDir: '',
+    logger: silentLogger,
+    ready() {},
+    drain() {},
+    finish() {},
+    fatal: (error: unknown) => t.fail(String(error)),
+  }
+  await t.throwsAsync(startJobManager(context), { code: 'STARTUP_FAILED', message: /rest\.bind-port/ })
+  other.close()
+  const running = await startJobManager(context)
+  t.true(running.rpcAddress.endsWith(settings['jobmanager.rpc.port']))
+  await running.stop('')
 })
