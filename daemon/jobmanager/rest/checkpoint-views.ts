@@ -1,5 +1,6 @@
 /** Checkpoint statistics in the REST API's words. Pure. */
-import type { CheckpointStatistics, CheckpointStatisticsEntry } from '#protocol/gateways/dispatcher-gateway.js'
+import type { CheckpointStatisticsEntry, JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
+import type { JobFact } from '#protocol/ha/facts.js'
 import type { CheckpointItem, CheckpointsResponse } from '#protocol/rest/responses.js'
 import { distribution } from './statistics.js'
 
@@ -10,8 +11,12 @@ import { distribution } from './statistics.js'
 const IN_FLIGHT = { alignment_buffered: 0, persisted_data: 0 } as const
 const UNKNOWN = -1
 
-export function checkpointsView(statistics: CheckpointStatistics): CheckpointsResponse {
-  const history = statistics.history.map(checkpointItem)
+/** As far as the fact says which checkpoints are retained. */
+type Retaining = { readonly fact: Pick<JobFact, 'checkpoints'> }
+
+export function checkpointsView(job: Retaining & Pick<JobDetails, 'checkpoints'>): CheckpointsResponse {
+  const statistics = job.checkpoints
+  const history = statistics.history.map((entry) => checkpointItem(entry, job))
   const completed = statistics.history.filter((entry) => entry.status === 'COMPLETED')
   const newest = (status: string, savepoint: boolean) =>
     history.find((item) => item.status === status && item.is_savepoint === savepoint) ?? null
@@ -45,7 +50,8 @@ export function checkpointsView(statistics: CheckpointStatistics): CheckpointsRe
   }
 }
 
-export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem {
+export function checkpointItem(entry: CheckpointStatisticsEntry, { fact }: Retaining): CheckpointItem {
+  const discarded = !fact.checkpoints.some(({ id }) => id === entry.id)
   return {
     className: entry.status === 'COMPLETED' ? 'completed' : entry.status === 'FAILED' ? 'failed' : 'in_progress',
     id: entry.id,
@@ -76,7 +82,7 @@ export function checkpointItem(entry: CheckpointStatisticsEntry): CheckpointItem
         },
       ]),
     ),
-    ...(entry.status === 'COMPLETED' ? { external_path: entry.externalPath ?? '', discarded: false } : {}),
+    ...(entry.status === 'COMPLETED' ? { external_path: entry.externalPath ?? '', discarded } : {}),
     ...(entry.status === 'FAILED'
       ? { failure_message: entry.failureMessage ?? '', failure_timestamp: entry.triggerTimestamp + entry.endToEndDurationMs }
       : {}),

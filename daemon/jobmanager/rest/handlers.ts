@@ -69,12 +69,13 @@ export function leaderRoutes(rest: RestContext): readonly Route[] {
     }),
     get('/jobs/:jobid/accumulators', async (ctx, { dispatcher }) => accumulatorsView(await describe(ctx.params, dispatcher))),
     get('/jobs/:jobid/execution-result', async (ctx, { dispatcher }) => executionResultView(await describe(ctx.params, dispatcher))),
-    get('/jobs/:jobid/checkpoints', async (ctx, { dispatcher }) => checkpointsView((await describe(ctx.params, dispatcher)).checkpoints)),
+    get('/jobs/:jobid/checkpoints', async (ctx, { dispatcher }) => checkpointsView(await describe(ctx.params, dispatcher))),
     get('/jobs/:jobid/checkpoints/details/:checkpointid', async (ctx, { dispatcher }) => {
       const id = wholeNumber(ctx.params['checkpointid'], 'checkpointid')
-      const entry = (await describe(ctx.params, dispatcher)).checkpoints.history.find((candidate) => candidate.id === id)
+      const job = await describe(ctx.params, dispatcher)
+      const entry = job.checkpoints.history.find((candidate) => candidate.id === id)
       if (!entry) throw new FlottError('NOT_FOUND', `checkpoint ${id} is not in the history`)
-      return checkpointItem(entry)
+      return checkpointItem(entry, job)
     }),
     get('/jobs/:jobid/vertices/:vertexid', async (ctx, { dispatcher }) => {
       const job = await describe(ctx.params, dispatcher)

@@ -203,6 +203,7 @@ export interface CheckpointItem {
   readonly savepointFormat: null
   readonly tasks: Readonly<Record<string, unknown>>
   readonly external_path?: string
+  /** Completed, and not retained any more: a newer one has taken its place, or it was disposed of. */
   readonly discarded?: boolean
   readonly failure_message?: string
   readonly failure_timestamp?: number

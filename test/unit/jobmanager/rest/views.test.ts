@@ -98,15 +98,17 @@ test('checkpoints', (t) => {
     counts: { restored: 0, total: 1, inProgress: 0, completed: 1, failed: 0 },
     history: [COMPLETED],
   }
-  const view = checkpointsView(statistics)
+  const view = checkpointsView({ checkpoints: statistics, fact: retaining(7) })
   t.deepEqual(missing(view, 'counts.restored counts.total counts.in_progress counts.completed counts.failed history'), [])
   t.deepEqual(missing(view, 'latest.completed latest.savepoint latest.failed latest.restored'), [])
   for (const of of ['checkpointed_size', 'state_size', 'end_to_end_duration', 'alignment_buffered', 'processed_data', 'persisted_data'])
     t.deepEqual(missing(view.summary[of], 'min max avg p50 p90 p95 p99 p999'), [], of)
-  const item = checkpointItem(COMPLETED)
+  const item = checkpointItem(COMPLETED, { fact: retaining(7) })
   t.deepEqual(missing(item, `${CHECKPOINT} external_path discarded`), [])
   t.deepEqual(missing(item.tasks['v'], SUBTASKS), [])
   t.like(item.tasks['v'], { latest_ack_timestamp: 1_030, end_to_end_duration: 30, processed_data: 5 })
+  t.false(item.discarded)
+  t.true(checkpointItem(COMPLETED, { fact: retaining(8) }).discarded)
   t.deepEqual([item.processed_data, view.summary['processed_data']!.max], [5, 5])
 })
 
@@ -115,12 +117,11 @@ test('what a checkpoint known from its manifest processed during alignment is no
     ...COMPLETED,
     tasks: { v: { acknowledged: 1, total: 1, subtasks: {} }, w: { acknowledged: 0, total: 1, subtasks: {} } },
   }
-  const { history, summary } = checkpointsView({
-    counts: { restored: 0, total: 1, inProgress: 0, completed: 1, failed: 0 },
-    history: [entry],
-  })
+  const counts = { restored: 0, total: 1, inProgress: 0, completed: 1, failed: 0 }
+  const { history, summary } = checkpointsView({ checkpoints: { counts, history: [entry] }, fact: retaining(7) })
   t.deepEqual([history[0]!.processed_data, summary['processed_data']!.min], [-1, 0])
 })
+const retaining = (id: number) => ({ checkpoints: [{ id, manifest: '' }] })
 const METRICS = {
   checkpointStartDelayMs: 0,
   alignmentDurationMs: 0,
