@@ -322,7 +322,7 @@ class SourceCoordinators implements SourceCoordinatorsApi {
     const isReader = (report: AttemptReport) => report.vertexId === vertexId && report.assignmentsReceived[operatorId] !== undefined
     const adopted = reports.filter((report) => isReader(report) && isAlive(report))
     const readers = adopted.map(({ subtaskIndex: reader, attemptId, assignmentsReceived, eventsReceived }) => {
-      const covered = state?.assigned[reader] ?? 0
+      const covered = source.completed.assigned[reader] ?? 0 // At another parallelism its numbers began anew.
       const received = assignmentsReceived[operatorId] ?? 0
       const remembered = remembers(source, reader, received)
       const since = (eventsReceived?.[operatorId] ?? []).filter(({ number }) => !remembered || number > covered)
