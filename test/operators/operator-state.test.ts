@@ -39,20 +39,24 @@ class Remembering extends ProcessFunction<number, number> {
   }
 }
 
+/** Of the state that its predecessor had it knows one list. */
+class Forgetful extends ProcessFunction<number, number> {
+  readonly split = this.getOperatorState(listState<number>('split'))
+  processElement(): void {}
+}
+
 async function run(
-  f: Remembering,
+  f: ProcessFunction<number, number>,
   index: number,
   parallelism: number,
   records: readonly number[],
-  restored?: { states: readonly SubtaskState[]; parallelism: number },
+  restored?: { states: readonly SubtaskState[]; parallelism: number; allowNonRestoredState?: true },
 ) {
   const made = makeChain({
     operators: [{ kind: 'process', uid: 'memory', f: f as never }],
     outputs: [{ operator: 0, partition: new RecordingPartition() }],
     subtask: { index, parallelism },
-    ...(restored
-      ? { restored: { checkpointId: 1, operators: { [stableId('memory')]: restored.states }, parallelism: restored.parallelism } }
-      : {}),
+    ...(restored ? { restored: { ...restored, checkpointId: 1, operators: { [stableId('memory')]: restored.states } } } : {}),
   })
   await made.chain.open()
   made.chain.processBatch(batchOf(records), 0)
@@ -87,4 +91,12 @@ test('split lists are dealt out, union lists are given to all', async (t) => {
   t.deepEqual(await opened(2), ['open 1,2,3 | 100,101', 'open 4 | 100,101'])
   t.deepEqual(await opened(3), ['open 1,4 | 100,101', 'open 2 | 100,101', 'open 3 | 100,101'])
   t.deepEqual(await opened(1), ['open 1,2,3,4 | 100,101'])
+})
+
+test('what is not declared any more is an error that names it, unless it may be left behind', async (t) => {
+  const states = [(await run(new Remembering(), 0, 1, [1, 2])).state]
+  await t.throwsAsync(run(new Forgetful(), 0, 1, [], { states, parallelism: 1 }), { code: 'STATE_NOT_RESTORED', message: /'union'/ })
+  const f = new Forgetful()
+  await run(f, 0, 1, [], { states, parallelism: 1, allowNonRestoredState: true })
+  t.deepEqual([...f.split], [1, 2])
 })

@@ -43,7 +43,8 @@ export class CommittedOutput {
 
   #commit({ file, attemptId, checkpointId }: Committable): void {
     if (this.careless.isRolledBack?.(attemptId, checkpointId)) return
-    this.invariants.commits(this.jobId, checkpointId, `${this.jobId}: ${file}`)
+    const [jobId = ''] = attemptId.split('_') // It may have been another job that prepared it.
+    this.invariants.commits(jobId, checkpointId, `${this.jobId}: ${file}`)
     const lines = this.#files.get(file)?.lines ?? []
     const known = this.#committed.get(file)
     if (known) {

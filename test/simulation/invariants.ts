@@ -151,7 +151,7 @@ export class Invariants {
     const newest = before.checkpoints.at(-1)?.id ?? 0
     if (before.terminal && fact.terminal?.status !== before.terminal.status)
       this.violated(`job ${jobId}: it was ${before.terminal.status} and is ${fact.terminal?.status ?? 'running'}`)
-    if (fact.terminal?.status === 'FINISHED') return // It needs its checkpoints no more.
+    if (fact.terminal?.status === 'FINISHED' || before.terminal) return // It needs its checkpoints no more, or somebody disposed of them.
     const ids = fact.checkpoints.map((checkpoint) => checkpoint.id)
     if ((ids.at(-1) ?? 0) < newest) this.violated(`job ${jobId}: completed checkpoint ${newest} is lost, ${ids.at(-1)} is the newest now`)
     if (ids.some((id, i) => i > 0 && id <= ids[i - 1]!)) this.violated(`job ${jobId}: checkpoint ids do not rise: ${ids.join(', ')}`)
@@ -162,7 +162,8 @@ export class Invariants {
         this.violated(`job ${jobId}: checkpoint ${id} has become another one`)
     if (fact.checkpointIdReserved < before.checkpointIdReserved) this.violated(`job ${jobId}: reserved checkpoint ids are free again`)
     if (fact.attemptNumber < before.attemptNumber) this.violated(`job ${jobId}: attempt numbers fall`)
-    if (fact.deployment !== undefined && fact.deployment !== before.deployment) this.#deployed(before, fact, newest)
+    if (fact.deployment !== undefined && fact.deployment !== before.deployment)
+      this.#deployed(before, fact, newest || (before.startsFrom?.id ?? 0))
   }
 
   #deployed(before: JobFact, { jobId, deployment: name }: JobFact, newest: number): void {
@@ -203,6 +204,7 @@ export class Invariants {
     for (const name of [fact.jobGraph, fact.artifact, fact.result, fact.history]) if (name !== undefined) yield name
     if (fact.deployment !== undefined) yield* this.#deployedBlobs(fact, fact.deployment)
     for (const { manifest } of fact.checkpoints) yield* this.#reachedFrom(manifest)
+    if (fact.startsFrom) yield* this.#reachedFrom(fact.startsFrom.manifest)
   }
   /** The deployment pins the manifest that it restores from, until a later checkpoint shows that all its attempts run. */
   *#deployedBlobs({ checkpoints }: JobFact, name: string): Iterable<string> {

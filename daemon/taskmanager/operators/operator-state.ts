@@ -66,6 +66,18 @@ class MemoryListState implements ListState<unknown> {
 
 type Encoded = Readonly<Record<string, readonly unknown[]>>
 
+function refuseUnclaimed(
+  { spec }: OperatorContext,
+  values: readonly { value: Encoded }[],
+  declared: readonly DeclaredOperatorState[],
+): void {
+  const known = new Set(declared.map(({ descriptor }) => descriptor.name))
+  const names = values.flatMap(({ value }) => Object.keys(value).filter((name) => !known.has(name) && value[name]!.length > 0))
+  if (names.length === 0) return
+  const unclaimed = [...new Set(names)].map((name) => `'${name}'`).join(', ')
+  throw new FlottError('STATE_NOT_RESTORED', `operator ${spec.id} does not declare ${unclaimed}, which its snapshot has`)
+}
+
 export class OperatorState {
   readonly #lists = new Map<string, MemoryListState>()
   #hasUnion = false
@@ -78,11 +90,13 @@ export class OperatorState {
     }
     return list
   }
+  /** STATE_NOT_RESTORED where there is more than what is declared. */
   restore(
     ctx: OperatorContext,
     values: readonly { subtaskIndex: number; value: Encoded }[],
     declared: readonly DeclaredOperatorState[],
   ): void {
+    if (!ctx.restored?.allowNonRestoredState) refuseUnclaimed(ctx, values, declared)
     for (const state of declared) {
       if (state.redistribution === 'union') this.#hasUnion = true
       const lists = values.map(({ subtaskIndex, value }) => ({ subtaskIndex, items: value[state.descriptor.name] ?? [] }))

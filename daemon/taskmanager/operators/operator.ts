@@ -32,7 +32,13 @@ export interface OperatorContext {
   readonly keyGroups: readonly [number, number]
   readonly maxParallelism: number
   /** Present when restored; the states of all earlier subtasks that this one draws from. */
-  readonly restored?: { readonly checkpointId: number; readonly states: readonly SubtaskState[]; readonly parallelism: number }
+  readonly restored?: {
+    readonly checkpointId: number
+    readonly states: readonly SubtaskState[]
+    readonly parallelism: number
+    /** What the operator does not declare of them is dropped. */
+    readonly allowNonRestoredState: boolean
+  }
   /** The subtask had FINISHED in the checkpoint that it is restored from. */
   readonly finished?: FinishedSubtask
   /** To be called before user code that is not run within a call of the task, but after a promise of the engine: it is to blame from here on. */

@@ -21,8 +21,8 @@ export class UserFunction {
   }
   async open(backend?: KeyedStateBackend): Promise<void> {
     const binding = functionBindingOf(this.#f)
-    if (binding) {
-      if (binding.operatorStates.length > 0) this.#state.restore(this.ctx, await restoredValues(this.ctx), binding.operatorStates)
+    this.#state.restore(this.ctx, await restoredValues(this.ctx), binding?.operatorStates ?? [])
+    if (binding)
       binding.bind({
         keyed: (descriptor) => {
           if (!backend) throw new FlottError('STATE_NOT_DECLARED', `state '${descriptor.name}' needs a keyed stream`)
@@ -30,7 +30,6 @@ export class UserFunction {
         },
         operator: (declared) => this.#state.list(declared),
       })
-    }
     this.#opened = true
     this.ctx.entering()
     await this.#f.open?.(this.ctx.runtime)

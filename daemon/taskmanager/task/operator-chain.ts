@@ -202,6 +202,6 @@ export class OperatorChain {
 }
 
 function restoredOf(restore: TaskRestore, operatorId: string, states: readonly SubtaskState[]): NonNullable<OperatorContext['restored']> {
-  const { checkpointId, parallelism, operatorParallelism } = restore
-  return { checkpointId, states, parallelism: operatorParallelism?.[operatorId] ?? parallelism }
+  const { checkpointId, parallelism, operatorParallelism, allowNonRestoredState = false } = restore
+  return { checkpointId, states, parallelism: operatorParallelism?.[operatorId] ?? parallelism, allowNonRestoredState }
 }

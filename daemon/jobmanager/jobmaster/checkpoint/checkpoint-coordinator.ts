@@ -122,7 +122,9 @@ class CheckpointCoordinator implements CheckpointCoordinatorApi {
     const point = await restorePointOf(this.ctx)
     if (point) await checkChunks(this.ctx.blobs, point.manifest)
     this.#sweeper.told.restoredFrom(point && !point.isForeign ? point.id : 0) // No delta builds on another job's.
-    if (point) this.#statistics.restored(point.id, this.ctx.clock.now(), point.path)
+    if (!point) return undefined
+    this.#statistics.restored(point.id, this.ctx.clock.now(), point.path)
+    this.ctx.historyChanged()
     return point
   }
   async newest(): Promise<CompletedCheckpoint | undefined> {

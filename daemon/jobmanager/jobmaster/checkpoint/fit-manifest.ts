@@ -14,7 +14,6 @@ export interface FitOptions {
 }
 /** Operators of these kinds read each other's state; all others that of their own kind only. */
 const KEYED = ['keyedProcess', 'reduce', 'rollingAggregate']
-const FUNCTIONS = ['map', 'filter', 'flatMap', 'process', 'timestamps']
 
 type OperatorsById = ReadonlyMap<string, OperatorSpec>
 
@@ -94,7 +93,7 @@ function refuseOther(vertex: JobVertex, id: string, source: VertexManifest, was:
 }
 
 function formatOf(kind: string): string {
-  return KEYED.includes(kind) ? 'keyed' : FUNCTIONS.includes(kind) ? 'function' : kind
+  return KEYED.includes(kind) ? 'keyed' : kind
 }
 
 function holdsState({ subtasks }: VertexManifest, operatorId: string): boolean {

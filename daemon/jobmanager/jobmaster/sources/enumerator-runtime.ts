@@ -61,7 +61,8 @@ export class EnumeratorRuntime {
   open(): void {
     const restored = this.start.restored && (decodeValue(this.start.restored) as EnumeratorSnapshot)
     if (restored) {
-      this.#waiting = restored.waiting
+      const isThere = ({ reader = 0 }: Waiting) => reader < this.start.operator.parallelism // There may have been more readers then.
+      this.#waiting = restored.waiting.map((waiting) => (isThere(waiting) ? waiting : { split: waiting.split }))
       this.#allSignalled = restored.allSignalled
       for (const splitId of restored.held) this.#held.add(splitId)
       for (const splitId of restored.returned) this.#returned.add(splitId)
