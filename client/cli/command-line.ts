@@ -42,5 +42,6 @@ export function spreadDynamic(argv: readonly string[]): readonly string[] {
 /** What is wrong when the command line ends with an option that takes a value. */
 export function optionWithoutValue(own: readonly string[]): string | undefined {
   const last = own.at(-1)
-  return last !== undefined && WITH_VALUE.has(last) ? `${last} expects a value` : undefined
+  const isIncomplete = last !== undefined && (WITH_VALUE.has(last) || (own[0] === 'savepoint' && last === '-d'))
+  return isIncomplete ? `${last} expects a value` : undefined
 }

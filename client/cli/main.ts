@@ -30,7 +30,6 @@ const EXPECTS: Readonly<Record<string, string>> = {
   run: 'a program',
   info: 'a program',
   cancel: 'the id of a job',
-  savepoint: '--dispose (-d) and the path of a checkpoint',
   drain: 'the id of a TaskManager',
 }
 const OPTION_NAMES = [
@@ -237,14 +236,15 @@ const parser = yargs(spreadDynamic(own))
     'savepoint',
     'Dispose of a retained checkpoint',
     (command) =>
-      common(command).option('dispose', {
-        alias: 'd',
-        type: 'string',
-        requiresArg: true,
-        demandOption: true,
-        coerce: last<string>,
-        describe: 'flott:/JOB/chk-N, or the id of a job for all that it has left',
-      }),
+      common(command)
+        .option('dispose', {
+          alias: 'd',
+          type: 'string',
+          requiresArg: true,
+          coerce: last<string>,
+          describe: 'flott:/JOB/chk-N, or the id of a job for all that it has left',
+        })
+        .demandOption('dispose', 'flott savepoint only disposes of what is there: say which checkpoint with --dispose (-d)'),
     (argv) => {
       parseCheckpointPath(argv.dispose, '--dispose (-d)')
       exitCode = withCluster(argv, (client) => dispose(client, argv.dispose, argv.json, terminal))

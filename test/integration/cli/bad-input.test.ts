@@ -57,6 +57,19 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     names: [/flott cancel expects the id of a job/],
   },
   'a key that does not exist': { args: ['config', 'rest.prot'], exit: 2, code: 'INVALID_ARGUMENT', names: [/did you mean rest\.port\?/] },
+  'nothing to dispose of': { args: ['savepoint', '-d'], exit: 2, code: 'INVALID_ARGUMENT', names: [/-d expects a value/] },
+  'a checkpoint that is none': {
+    args: ['run', '-s', 'file:///checkpoints/chk-1', program('squares')],
+    exit: 2,
+    code: 'INVALID_ARGUMENT',
+    names: [/--fromSavepoint \(-s\) is 'file:.*expects flott:\/<job id>\/chk-<n>/],
+  },
+  'a checkpoint that nobody has': {
+    args: ['run', '-s', 'a'.repeat(32), program('squares')],
+    exit: 6,
+    code: 'CHECKPOINT_NOT_FOUND',
+    names: [/no job a+ retains checkpoints; there are/],
+  },
   'a job id that is none': { args: ['cancel', 'xyz'], exit: 2, code: 'INVALID_ARGUMENT', names: [/'xyz' is not a job id/] },
   'a job that does not exist': { args: ['cancel', 'a'.repeat(32)], exit: 6, code: 'JOB_NOT_FOUND', names: [/a{32}/] },
   'a file that is missing': {
