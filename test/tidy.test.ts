@@ -77,6 +77,11 @@ test('time, chance and the console come from core', (t) => {
   t.deepEqual(wrong, [])
 })
 
+test('the ZooKeeper library is loaded in its own thread, and nowhere else', (t) => {
+  const loading = [...text].filter(([, source]) => /(?:from|import)\s*\(?\s*'zookeeper'/.test(source)).map(([file]) => file)
+  t.deepEqual(loading, ['daemon/ha/zookeeper/client-thread.ts'])
+})
+
 test('no file or folder has a name that says nothing', (t) => {
   const wrong = SOURCES.filter((file) => /(^|\/)(utils?|common|helpers?|misc)(\/|\.|$)/.test(file))
   t.deepEqual(wrong, [])

@@ -1,8 +1,9 @@
-import type { Clock } from '#core/clock.js'
+import { type Clock, sleep } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
-import { type NativeClient, NativeSession } from './native-session.js'
+import { type ClientHandle, openHandle } from './client-handle.js'
+import { NativeSession } from './native-session.js'
 import { errorOf, RC } from './result-codes.js'
 import type { ZooKeeper, ZooKeeperSession } from './zookeeper.js'
 import { reachableAddresses } from './zookeeper-addresses.js'
@@ -25,8 +26,10 @@ interface Credentials {
 }
 
 const RECONNECT_WAIT_MS = 100
+/** How long one try to connect may take: to a server that serves, as was seen just before. */
+const CONNECT_MS = 3_000
 
-/** The npm client. Main thread only: the addon crashes a process that loads it in two threads; it is loaded at the first `open`. */
+/** The npm client, in its thread. */
 export class NativeZooKeeper implements ZooKeeper {
   constructor(
     private readonly options: ZooKeeperOptions,
@@ -43,8 +46,7 @@ export class NativeZooKeeper implements ZooKeeper {
   }
 
   async #open(credentials?: Credentials): Promise<ZooKeeperSession> {
-    const native = await this.#connect(credentials)
-    return new NativeSession(native, {
+    return new NativeSession(await this.#connect(credentials), {
       clock: this.deps.clock,
       acl: this.options.acl ?? 'open',
       reconnectWaitMs: RECONNECT_WAIT_MS,
@@ -52,58 +54,47 @@ export class NativeZooKeeper implements ZooKeeper {
     })
   }
 
-  /** A connected and authorized handle. */
-  async #connect(credentials?: Credentials): Promise<NativeClient> {
-    const { connectionTimeoutMs, quorum, sessionTimeoutMs } = this.options
-    const connect = await reachableAddresses(quorum, { ...this.deps, timeoutMs: Math.max(1, connectionTimeoutMs / 2) })
-    const { default: client } = await import('zookeeper')
-    const native = new client.ZooKeeper({
-      connect,
-      timeout: sessionTimeoutMs,
-      host_order_deterministic: true, // Shuffled by ourselves.
-      debug_level: 0, // It would write to standard error.
-      ...(credentials ? { client_id: credentials.id, client_password: credentials.password } : {}),
-    }) as unknown as NativeClient
-    await this.#connected(native)
-    for (const { scheme, auth } of this.options.authorization ?? []) await this.#authorize(native, scheme, auth)
-    return native
+  /** A connected and authorized handle. The library does not notice a try that is lost on its way: then there is another one. */
+  async #connect(credentials?: Credentials): Promise<ClientHandle> {
+    const { clock } = this.deps
+    const { connectionTimeoutMs, quorum } = this.options
+    for (let leftMs = connectionTimeoutMs; ; leftMs -= CONNECT_MS) {
+      const connect = await reachableAddresses(quorum, { ...this.deps, timeoutMs: Math.max(1, leftMs / 2) })
+      const handle = await this.#tryToConnect(connect, Math.min(leftMs, CONNECT_MS), credentials)
+      if (handle) return handle
+      if (leftMs <= CONNECT_MS) throw new FlottError('ZOOKEEPER_UNAVAILABLE', `no connection to ${quorum} within ${connectionTimeoutMs} ms`)
+      await sleep(clock, RECONNECT_WAIT_MS)
+    }
+  }
+  async #tryToConnect(connect: string, withinMs: number, credentials: Credentials | undefined): Promise<ClientHandle | undefined> {
+    const { authorization = [], sessionTimeoutMs: timeout } = this.options
+    const own = credentials ? { client_id: credentials.id, client_password: credentials.password } : {}
+    const handle = openHandle({ connect, timeout, ...own })
+    try {
+      if (!(await this.#connected(handle, withinMs))) {
+        await handle.close() // Not connected, so this ends no session.
+        return undefined
+      }
+      for (const { scheme, auth } of authorization) {
+        const { rc, text } = await handle.call('add_auth', [scheme, auth])
+        if (rc !== RC.OK) throw errorOf(rc, `authorization by ${scheme}`, text)
+      }
+      return handle
+    } catch (error) {
+      await handle.close() // With a session that is of no use without.
+      throw error
+    }
   }
 
-  #connected(native: NativeClient): Promise<void> {
+  #connected(handle: ClientHandle, withinMs: number): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const settle = (error?: FlottError) => {
+      const timer = this.deps.clock.setTimer(withinMs, () => resolve(false))
+      handle.onState = (state) => {
+        if (state === 'CONNECTING') return
         timer.cancel()
-        native.off('connect', connected)
-        native.off('close', closed)
-        // Not within a callback of the library: see NativeSession.
-        this.deps.clock.defer(() => (error ? reject(error) : resolve()))
+        if (state === 'EXPIRED') reject(new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'ZooKeeper refused the session: it has ended'))
+        else resolve(state === 'CONNECTED')
       }
-      const connected = () => settle()
-      const closed = () => settle(new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'ZooKeeper refused the session: it has ended'))
-      const timer = this.deps.clock.setTimer(this.options.connectionTimeoutMs, () => {
-        settle(new FlottError('ZOOKEEPER_UNAVAILABLE', `no connection to ${this.options.quorum} in time`))
-        native.close() // Not connected, so this ends no session.
-      })
-      native.on('connect', connected)
-      native.on('close', closed)
-      try {
-        native.init({})
-      } catch (cause) {
-        settle(new FlottError('ZOOKEEPER_UNAVAILABLE', `no client for ${this.options.quorum}`, { cause }))
-      }
-    })
-  }
-
-  /** A refusal closes the handle, and with it a session that is of no use without. */
-  #authorize(native: NativeClient, scheme: string, auth: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      native.add_auth(scheme, auth, (rc, text) => {
-        this.deps.clock.defer(() => {
-          if (rc === RC.OK) return resolve()
-          reject(errorOf(rc, `authorization by ${scheme}`, text))
-          native.close()
-        })
-      })
     })
   }
 }

@@ -12,6 +12,8 @@ interface Address {
 
 /** Once one serves, the others have that much longer to say so: a host that is gone must not keep us from those that are there. */
 const GRACE_MS = 50
+/** How long a server has for its answer, before it is asked once more. */
+const ANSWER_MS = 3_000
 
 /**
  * The servers that serve at the moment, as addresses in random order. The client library would resolve names itself, blocking the
@@ -74,27 +76,35 @@ async function resolve({ host, port }: Address, options: { clock: Clock; timeout
   }
 }
 
-/** Whether it answers at all, and does not say that it has no quorum. Every server answers `srvr`, if only to say that it may not. */
-function serves({ host, port }: Address, options: { clock: Clock; timeoutMs: number }, over: AbortSignal): Promise<boolean> {
+/** Whether it says that it serves. A server that has accepted a connection while it was starting may never answer it: it is asked again. */
+async function serves(server: Address, options: { clock: Clock; timeoutMs: number }, over: AbortSignal): Promise<boolean> {
+  for (let leftMs = options.timeoutMs; leftMs > 0 && !over.aborted; leftMs -= ANSWER_MS) {
+    const answer = await ask(server, options.clock, Math.min(leftMs, ANSWER_MS), over)
+    if (answer !== undefined) return answer !== '' && !answer.includes('not currently serving')
+  }
+  return false
+}
+
+/** Every server answers `srvr`, if only to say that it may not. Empty: it refused; undefined: no answer in time. */
+function ask({ host, port }: Address, clock: Clock, withinMs: number, over: AbortSignal): Promise<string | undefined> {
   return new Promise((settle) => {
-    if (over.aborted) return settle(false)
     const socket = connect({ host, port })
     let answer = ''
-    const done = (serving: boolean) => {
+    const done = (said: string | undefined) => {
       timer.cancel()
       over.removeEventListener('abort', giveUp)
       socket.destroy()
-      settle(serving)
+      settle(said)
     }
-    const giveUp = () => done(false)
-    const timer = options.clock.setTimer(options.timeoutMs, giveUp)
+    const giveUp = () => done(undefined)
+    const timer = clock.setTimer(withinMs, giveUp)
     over.addEventListener('abort', giveUp, { once: true })
     socket.once('connect', () => socket.write('srvr'))
     socket.on('data', (data) => {
       answer += data.toString('latin1')
     })
-    socket.once('end', () => done(answer !== '' && !answer.includes('not currently serving')))
-    socket.once('error', giveUp)
+    socket.once('end', () => done(answer))
+    socket.once('error', () => done(''))
   })
 }
 

@@ -1,114 +1,124 @@
-/** A session over a double of the library, which calls back as it likes. What real servers do is in test/contract. */
+/** A session over doubles of the library's handles. What real servers do is in test/contract. */
 import test from 'ava'
+import type { ClientHandle } from '#ha/zookeeper/client-handle.js'
+import type { Answer, HandleState } from '#ha/zookeeper/client-protocol.js'
 import { NativeSession } from '#ha/zookeeper/native-session.js'
+import { RC } from '#ha/zookeeper/result-codes.js'
 import { FakeClock } from '../../support/fake-clock.js'
 
-type NativeClient = ConstructorParameters<typeof NativeSession>[0]
-const CONNECTION_LOSS = -4
+const SESSION = { id: '1', password: 'secret', timeoutMs: 4_000 }
+const DROPPED: Answer = { rc: RC.CLOSING, text: 'closing', values: [] }
 
-class LibraryDouble {
-  readonly client_id = '1'
-  readonly client_password = 'secret'
-  readonly timeout = 4_000
-  state = 3
+class HandleDouble implements ClientHandle {
+  state: HandleState = 'CONNECTED'
+  readonly session = SESSION
+  onState: (state: HandleState) => void = () => {}
   closed = false
-  readonly #listeners = new Map<string, () => void>()
-  #done: (rc: number, error: string, ...answer: never[]) => void = () => {}
-  watcher: (type: number) => void = () => {}
+  readonly #answers: ((answer: Answer) => void)[] = []
+  change: (() => void) | undefined
 
-  on(event: string, listener: () => void): void {
-    this.#listeners.set(event, listener)
+  call(_method: string, _args: readonly unknown[], onChange?: () => void): Promise<Answer> {
+    this.change = onChange
+    return new Promise((resolve) => this.#answers.push(resolve))
   }
-  off(): void {}
-  close(): void {
+  async close(): Promise<void> {
     this.closed = true
   }
-  a_sync(_path: string, done: (rc: number, error: string) => void): number {
-    this.#done = done
-    return 0
+  say(state: HandleState): void {
+    this.state = state
+    this.onState(state)
   }
-  aw_get(_path: string, watcher: (type: number) => void, done: (rc: number, error: string, ...answer: never[]) => void): number {
-    this.watcher = watcher
-    this.#done = done
-    return 0
-  }
-  say(event: 'connecting' | 'connect' | 'close'): void {
-    this.#listeners.get(event)!()
-  }
-  answer(rc: number, ...answer: unknown[]): void {
-    this.#done(rc, '', ...(answer as never[]))
+  answer(answer: Answer): void {
+    this.#answers.shift()!(answer)
   }
 }
-function session() {
+function session(handle = new HandleDouble()) {
   const clock = new FakeClock()
-  const library = new LibraryDouble()
-  const reattached: LibraryDouble[] = []
-  const made = new NativeSession(library as unknown as NativeClient, {
+  const reattached: HandleDouble[] = []
+  const made = new NativeSession(handle, {
     clock,
     acl: 'open',
     reconnectWaitMs: 100,
     reattach: async () => {
-      const next = new LibraryDouble()
+      const next = new HandleDouble()
       reattached.push(next)
-      return next as unknown as NativeClient
+      return next
     },
   })
-  return { clock, library, reattached, session: made }
-}
-
-test('a connection that is lost is noticed, and dropped, in a turn of its own', async (t) => {
-  const { clock, library, reattached, session: made } = session()
   const states: string[] = []
   made.onState((state) => states.push(state))
-  library.state = 1
-  library.say('connecting')
-  t.deepEqual([states, library.closed], [[], false])
-  await clock.advance(0)
-  t.deepEqual([states, library.closed, reattached.length], [['SUSPENDED', 'CONNECTED'], true, 1])
+  return { clock, handle, reattached, states, session: made }
+}
+const node = (text: string): Answer => ({
+  rc: RC.OK,
+  text: 'ok',
+  values: [{ czxid: 1, version: 2, ephemeralOwner: '0' }, new TextEncoder().encode(text)],
 })
 
-test('calls fail in a turn of their own, when the connection has been dropped', async (t) => {
-  const { clock, library, session: made } = session()
-  let failed = false
-  const call = made.sync('/').catch(() => {
-    failed = true
-    t.true(library.closed)
-  })
-  library.state = 1
-  library.say('connecting') // As the library does it: the event first.
-  library.answer(CONNECTION_LOSS)
-  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
-  t.false(failed)
-  await clock.advance(0)
-  await call
-  t.true(failed)
+test('a handle that loses its connection suspends the session; one that was faster resumes it', (t) => {
+  const { handle, reattached, states } = session()
+  handle.say('CONNECTING')
+  handle.say('CONNECTED')
+  t.deepEqual([states, reattached.length], [['SUSPENDED', 'CONNECTED'], 0])
 })
 
-test('a change that is watched is told in a turn of its own, once', async (t) => {
-  const { clock, library, session: made } = session()
+test('a handle that was dropped is replaced, and what was watched is told, since it may have changed', async (t) => {
+  const { clock, handle, reattached, states, session: made } = session()
   let changes = 0
   const read = made.get('/node', () => changes++)
-  library.answer(0, { czxid: 1, version: 2, ephemeralOwner: '0' }, Buffer.from('x'))
+  handle.answer(node('x'))
+  t.is((await read)!.data.toString(), 'x')
+  handle.say('CONNECTING')
+  handle.say('DROPPED')
   await clock.advance(0)
-  t.is((await read)!.version, 2)
-  library.watcher(3)
-  library.watcher(3)
-  t.is(changes, 0)
-  await clock.advance(0)
+  t.deepEqual([states, reattached.length, changes], [['SUSPENDED', 'CONNECTED'], 1, 1])
+  handle.change!() // Late.
   t.is(changes, 1)
 })
 
-test('a connection that was lost before anybody listened is dropped', async (t) => {
-  const clock = new FakeClock()
-  const library = new LibraryDouble()
-  library.state = 1
-  const made = new NativeSession(library as unknown as NativeClient, {
-    clock,
-    acl: 'open',
-    reconnectWaitMs: 100,
-    reattach: () => new Promise(() => {}),
-  })
+test('a call whose connection is dropped may have been applied: that is no end of the session', async (t) => {
+  const { handle, session: made } = session()
+  const call = made.sync('/')
+  handle.answer(DROPPED)
+  await t.throwsAsync(call, { message: /ZOOKEEPER_UNAVAILABLE/ })
+  const late = made.sync('/')
+  handle.say('EXPIRED')
+  handle.answer(DROPPED)
+  await t.throwsAsync(late, { message: /ZOOKEEPER_SESSION_EXPIRED/ })
+  t.is(made.state, 'LOST')
+})
+
+test('a call that nobody answers fails after the time-out of the session', async (t) => {
+  const { clock, session: made } = session()
+  const failed = t.throwsAsync(made.sync('/'), { message: /ZOOKEEPER_UNAVAILABLE.*4000 ms/ })
+  await clock.advance(SESSION.timeoutMs)
+  await failed
+})
+
+test('a change that is watched is told once', async (t) => {
+  const { handle, session: made } = session()
+  let changes = 0
+  const read = made.get('/node', () => changes++)
+  handle.answer(node('x'))
+  t.is((await read)!.version, 2)
+  handle.change!()
+  handle.change!()
+  t.is(changes, 1)
+})
+
+test('a handle that was dropped before anybody listened is replaced', async (t) => {
+  const dropped = new HandleDouble()
+  dropped.state = 'DROPPED'
+  const { clock, reattached, session: made } = session(dropped)
   await clock.advance(0)
-  t.is(made.state, 'SUSPENDED')
-  t.true(library.closed)
+  t.deepEqual([made.state, reattached.length], ['CONNECTED', 1])
+})
+
+test('a session that is closed closes its handle, also one that was on its way', async (t) => {
+  const { clock, handle, reattached, states, session: made } = session()
+  handle.say('CONNECTING')
+  handle.say('DROPPED')
+  await made.close()
+  await clock.advance(0)
+  t.deepEqual([states.at(-1), reattached.map(({ closed }) => closed)], ['LOST', [true]])
 })
