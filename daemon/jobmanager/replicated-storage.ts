@@ -12,6 +12,7 @@ import type { Reign } from '#protocol/ha/leadership.js'
 import type { RpcConnection, RpcNetwork } from '#rpc/rpc.js'
 import type { DataDirectory } from '#storage/data-directory.js'
 import type { LeaderStorage } from './job-manager.js'
+import { Holes } from './replication/holes.js'
 import { inspectBlobs } from './replication/inspect-blobs.js'
 import { ReplicatingBlobStore } from './replication/replicating-blob-store.js'
 import { ReplicationEndpoint } from './replication/replication-endpoint.js'
@@ -71,13 +72,16 @@ export class ReplicatedStorage implements LeaderStorage {
       logger,
       onBroken,
     })
-    const endpoint: ReplicationGateway = new ReplicationEndpoint(store)
+    const decode = { manifest: decodeManifest, deployment: decodeDeployment }
+    const holes = new Holes({ facts: reign.facts, store, decode, clock, logger, signal: reign.signal })
+    holes.start()
+    const endpoint: ReplicationGateway = new ReplicationEndpoint(store, () => holes.filled())
     const unregister = network.endpoints.register(replicationGateway, endpoint)
     const operations = storageOperations({
       self,
       facts: reign.facts,
       store,
-      decode: { manifest: decodeManifest, deployment: decodeDeployment },
+      decode,
       on: ({ address, diskId }) => ({
         inspectBlobs: async (request) =>
           diskId === self.diskId ? inspectBlobs(disk.blobs, request) : (await replicaAt(address)).inspectBlobs(request),

@@ -8,9 +8,14 @@ const LIST_LIMIT = 1_000
 
 /** The leader's side of joining and leaving. */
 export class ReplicationEndpoint implements ReplicationGateway {
-  constructor(private readonly blobs: ReplicatingBlobStore) {}
+  constructor(
+    private readonly blobs: ReplicatingBlobStore,
+    /** Resolves when this disk has what it can have: who joins copies it. */
+    private readonly whole: () => Promise<void> = async () => {},
+  ) {}
 
   async join({ replica }: { replica: Replica }): Promise<{ state: 'JOINING' | 'MEMBER'; deletions: number }> {
+    if (!isMember(this.blobs.set, replica.diskId)) await this.whole()
     this.blobs.report({ kind: 'join-requested', replica })
     return { state: isMember(this.blobs.set, replica.diskId) ? 'MEMBER' : 'JOINING', deletions: this.blobs.deletions }
   }

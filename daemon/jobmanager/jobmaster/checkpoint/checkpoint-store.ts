@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { FlottError, isTransient } from '#core/errors.js'
+import { FlottError, isFlottError, isTransient } from '#core/errors.js'
 import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
 import { decodeManifest, encodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
@@ -40,7 +40,16 @@ export async function checkChunks(blobs: BlobStore, manifest: CheckpointManifest
     throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `checkpoint ${manifest.checkpointId} of job ${manifest.jobId}: no blob ${missing}`)
 }
 
+/** One that is missing here is fetched from another disk. */
 async function firstMissing(blobs: BlobStore, names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) if (!(await blobs.info(name))) return name
+  for (const name of names) {
+    if (await blobs.info(name)) continue
+    try {
+      await blobs.get(name)
+    } catch (error) {
+      if (!isFlottError(error, 'BLOB_NOT_FOUND', 'BLOB_CORRUPT')) throw error
+      return name
+    }
+  }
   return undefined
 }
