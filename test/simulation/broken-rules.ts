@@ -20,6 +20,7 @@ export const BROKEN_RULES = {
   'hand-out-untouched': 'a value that is handed out to be changed does not count as touched',
   'end-with-one-marker': 'a task ends with its data, and waits for no checkpoint',
   'lead-out-of-sync': 'a JobManager leads whose disk is not in the in-sync set',
+  'lead-with-holes': 'a new leader does not look whether its disk has what the nodes name',
   'forget-epochs': 'the epoch under which something is acknowledged is not on disk',
   'serve-before-recovery': 'a new leader serves before it has taken over the jobs',
   'commit-before-completion': 'a task is told that a checkpoint is complete when it has acknowledged it',

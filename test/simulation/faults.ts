@@ -8,6 +8,8 @@ interface Fault {
   readonly weight: number
   /** It may cost a task its life, whoever the victim is: not where tasks are to be spared. */
   readonly harmsTasks?: true
+  /** Not by chance: another fault beside it may end a job by right. */
+  readonly onRequest?: true
   /** How long it lasts, in milliseconds. */
   readonly lastsMs: readonly [number, number]
   /** undefined where it can not happen now. */
@@ -244,6 +246,21 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       return { what: name, end: () => cluster.startProcess(name) }
     },
   },
+  'a blob is missing at a takeover': {
+    weight: 2,
+    onRequest: true,
+    lastsMs: [10, 300], // Soon: chunks are not named for long.
+    begin(cluster) {
+      const { invariants, leader } = cluster
+      const [standby, ...others] = invariants.isr.filter((replica) => replica.jobManagerId !== leader && invariants.intact(replica))
+      if (leader === undefined || !standby || others.length === 0 || invariants.hasHoles) return undefined
+      const blob = invariants.loseBlob(standby, others, (names) => cluster.pick(names))
+      if (blob === undefined) return undefined
+      void cluster.disks.get(standby.jobManagerId)!.lose(blob)
+      cluster.wipe(leader) // It joins anew, and copies what its successor has.
+      return { what: `${blob} on ${standby.jobManagerId}`, end: () => cluster.startProcess(leader) }
+    },
+  },
   'disks fail at a takeover': {
     weight: 2,
     lastsMs: [200, 6_000],
@@ -317,8 +334,11 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'all processes crash': { weight: 1, harmsTasks: true, lastsMs: [0, 5_000], begin: crashAll((cluster) => cluster.names) },
 }
 
+/** Those that happen by chance. */
+export const RANDOM_FAULTS: readonly string[] = Object.keys(FAULTS).filter((name) => !FAULTS[name]!.onRequest)
+
 /** By its weight. */
-export function pickFault(cluster: SimulatedCluster, among: readonly string[] = Object.keys(FAULTS)): string {
+export function pickFault(cluster: SimulatedCluster, among: readonly string[] = RANDOM_FAULTS): string {
   const entries = Object.entries(FAULTS).filter(
     ([name, { harmsTasks }]) => among.includes(name) && !(harmsTasks && cluster.options.sparesTasks),
   )

@@ -31,6 +31,9 @@ export class Invariants {
   /** Names that a manifest names, and its own. */
   readonly #namedBy = new Map<string, readonly string[]>()
 
+  /** 'disk blob': lost by a fault, or given by nobody. */
+  readonly #holes = new Set<string>()
+
   constructor(
     private readonly tree: SimulatedTree,
     private readonly paths: ClusterPaths,
@@ -197,8 +200,34 @@ export class Invariants {
       const disk = this.#disks.get(member.diskId)
       if (!disk) continue // It was lost by a fault.
       for (const name of this.#namesOf(fact))
-        if (!disk.holds(name)) this.violated(`job ${fact.jobId} names ${name}, which in-sync ${member.jobManagerId} does not have`)
+        if (!disk.holds(name) && !this.#isHole(member, name))
+          this.violated(`job ${fact.jobId} names ${name}, which in-sync ${member.jobManagerId} does not have`)
     }
+  }
+  /** Its disk has lost it, or nobody could give it. */
+  #isHole({ diskId }: Replica, name: string): boolean {
+    const hole = `${diskId} ${name}`
+    if (this.#holes.has(hole)) return true
+    const isLost = [...this.#holes].some((known) => known.endsWith(` ${name}`))
+    if (!isLost || this.#isr.some((member) => this.#disks.get(member.diskId)?.holds(name))) return false
+    this.#holes.add(hole)
+    return true
+  }
+  /** Whether a disk lacks something that is needed. */
+  get hasHoles(): boolean {
+    const named = new Set([...this.#facts.values()].flatMap((fact) => [...this.#namesOf(fact)]))
+    return [...this.#holes].some((hole) => {
+      const [diskId, name] = hole.split(' ') as [string, string]
+      return named.has(name) && this.#disks.get(diskId)?.holds(name) === false
+    })
+  }
+  /** A fault: the disk loses a blob that another one in the set has. Which one; undefined where there is none. */
+  loseBlob({ diskId }: Replica, others: readonly Replica[], choose: (names: readonly string[]) => string | undefined): string | undefined {
+    const named = [...this.#facts.values()].filter(({ terminal }) => !terminal).flatMap((fact) => [...this.#namesOf(fact)])
+    const holders = [diskId, ...others.map((other) => other.diskId)].map((id) => this.#disks.get(id))
+    const name = choose(named.filter((candidate) => holders.every((disk) => disk?.holds(candidate))))
+    if (name !== undefined) this.#holes.add(`${diskId} ${name}`)
+    return name
   }
   *#namesOf(fact: JobFact): Iterable<string> {
     for (const name of [fact.jobGraph, fact.artifact, fact.result, fact.history]) if (name !== undefined) yield name

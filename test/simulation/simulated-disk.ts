@@ -14,6 +14,8 @@ type Content = MemoryLevel<Buffer, Buffer>
  */
 export class SimulatedDisk {
   #log: DurableLog
+  /** Of the process that has it open, or had it last. */
+  #content: LevelDatabase | undefined
   /** Of writes that failed when they were in the log. */
   readonly #unseen: LevelOperation[] = []
   /** Every write fails. */
@@ -39,6 +41,7 @@ export class SimulatedDisk {
     await level.open()
     await level.batch(this.#log.entries())
     const content = level as unknown as LevelDatabase
+    this.#content = content
     let last: Promise<unknown> = Promise.resolve()
     const write = (operations: () => Promise<LevelOperation[]>, options: { readonly sync?: boolean } = {}): Promise<void> => {
       const work = last.then(() => this.#write(clock, content, operations, options))
@@ -117,6 +120,13 @@ export class SimulatedDisk {
   /** Another disk takes its place. */
   wipe(): void {
     this.#log = new DurableLog(this.random)
+  }
+
+  /** The database has lost it. */
+  async lose(blob: string): Promise<void> {
+    const operations: LevelOperation[] = [{ type: 'del', key: encodeBlobKey(blob) }]
+    this.#log.add(operations)()
+    await this.#content?.batch(operations)
   }
 
   /** The highest that was persisted. */

@@ -33,6 +33,7 @@ import {
   repeatingIds,
   servingFirst,
   trustingRegistrations,
+  withoutLooking,
   writingOn,
 } from './careless-leader.js'
 import { ProcessClock } from './process-clock.js'
@@ -92,7 +93,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   const logger = loggerOf(world, name)
   const address = addressOf(name)
   const directory = await overLevel(await options.disk.open(clock), () => options.newDiskId())
-  const disk = world.broken.has('forget-epochs') ? forgettingEpochs(directory) : directory
+  const disk = carelessDisk(world, directory)
   options.onDisk(disk.diskId)
 
   const careless = world.broken.has('skip-epoch-check')
@@ -183,6 +184,11 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
       await disk.close()
     },
   }
+}
+
+function carelessDisk({ broken }: World, directory: DataDirectory): DataDirectory {
+  if (broken.has('forget-epochs')) return forgettingEpochs(directory)
+  return broken.has('lead-with-holes') ? withoutLooking(directory) : directory
 }
 
 function electionOf(
