@@ -11,6 +11,8 @@ export interface ClientHandle {
   onState: (state: HandleState) => void
   /** Never rejects: what went wrong is in the return code. `onChange`: for methods with a watch; called once at most. */
   call(method: Method, args: readonly unknown[], onChange?: () => void): Promise<Answer>
+  /** Gives it up if it is not connected by now: DROPPED follows, or CONNECTED. */
+  drop(): void
   /** Ends the session, if it is connected, and resolves when the server was told. Says nothing more. */
   close(): Promise<void>
 }
@@ -84,6 +86,9 @@ class ThreadedHandle implements ClientHandle {
       this.#calls.set(call, resolve)
       this.post({ kind: 'call', handle: this.number, call, method, args })
     })
+  }
+  drop(): void {
+    this.post({ kind: 'drop', handle: this.number })
   }
   close(): Promise<void> {
     if (!this.#closing) this.post({ kind: 'close', handle: this.number })

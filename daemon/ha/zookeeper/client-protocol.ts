@@ -43,6 +43,8 @@ export type ToClientThread =
   | { readonly kind: 'open'; readonly handle: number; readonly config: HandleConfig }
   /** `args`: without callbacks. Methods with a watch say 'changed' once or never. */
   | { readonly kind: 'call'; readonly handle: number; readonly call: number; readonly method: Method; readonly args: readonly unknown[] }
+  /** It is DROPPED, or CONNECTED by now: that is said before, or follows. */
+  | { readonly kind: 'drop'; readonly handle: number }
   /** Ends the session, if the handle is connected. */
   | { readonly kind: 'close'; readonly handle: number }
 

@@ -61,13 +61,13 @@ class Handle {
     if (state === 'EXPIRED') this.#closed = true
     if (state === 'CONNECTED') this.#wasConnected = true
     // At first it may try all servers. Not within its callback: it is not done with the connection yet.
-    if (state === 'CONNECTING' && this.#wasConnected) systemClock.defer(() => this.#drop())
+    if (state === 'CONNECTING' && this.#wasConnected) systemClock.defer(() => this.drop())
     const { client_id, client_password: password, timeout: timeoutMs } = this.#native
     const session = state === 'CONNECTED' ? { session: { id: String(client_id), password, timeoutMs } } : {}
     say({ kind: 'state', handle: this.number, state, ...session })
   }
   /** Unless it was faster: to close it now would end the session. */
-  #drop(): void {
+  drop(): void {
     if (this.#closed || this.#native.state === CONNECTED_STATE) return
     this.close()
     say({ kind: 'state', handle: this.number, state: 'DROPPED' })
@@ -118,6 +118,9 @@ port.on('message', (message: ToClientThread) => {
       break
     case 'call':
       handles.get(number)?.call(message.call, message.method, message.args)
+      break
+    case 'drop':
+      handles.get(number)?.drop()
       break
     case 'close':
       handles.get(number)?.close()

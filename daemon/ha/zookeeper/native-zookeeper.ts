@@ -71,10 +71,7 @@ export class NativeZooKeeper implements ZooKeeper {
     const own = credentials ? { client_id: credentials.id, client_password: credentials.password } : {}
     const handle = openHandle({ connect, timeout, ...own })
     try {
-      if (!(await this.#connected(handle, withinMs))) {
-        await handle.close() // Not connected, so this ends no session.
-        return undefined
-      }
+      if (!(await this.#connected(handle, withinMs))) return undefined
       for (const { scheme, auth } of authorization) {
         const { rc, text } = await handle.call('add_auth', [scheme, auth])
         if (rc !== RC.OK) throw errorOf(rc, `authorization by ${scheme}`, text)
@@ -88,7 +85,7 @@ export class NativeZooKeeper implements ZooKeeper {
 
   #connected(handle: ClientHandle, withinMs: number): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const timer = this.deps.clock.setTimer(withinMs, () => resolve(false))
+      const timer = this.deps.clock.setTimer(withinMs, () => handle.drop())
       handle.onState = (state) => {
         if (state === 'CONNECTING') return
         timer.cancel()

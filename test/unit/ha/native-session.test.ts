@@ -21,6 +21,7 @@ class HandleDouble implements ClientHandle {
     this.change = onChange
     return new Promise((resolve) => this.#answers.push(resolve))
   }
+  drop(): void {}
   async close(): Promise<void> {
     this.closed = true
   }
