@@ -12,12 +12,27 @@ import type { StorageOperations } from '#jobmanager/replication/storage-operatio
 import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
+import { type Registrations, registrationName, type TaskManagerProcess } from '#protocol/ha/registrations.js'
 import { LoopbackNetwork, type LoopbackProcess } from '#rpc/loopback.js'
 import { FakeClock } from './fake-clock.js'
 import { FakeTaskManager } from './fake-task-manager.js'
 import { MemoryBlobs, MemoryFacts } from './memory-storage.js'
 
+/** What tests say that is registered in ZooKeeper; nothing is known until they do. */
+export class FakeRegistrations implements Registrations {
+  listed: ReadonlySet<string> | undefined
+  readonly #listeners: (() => void)[] = []
+  watch(onListed: () => void): void {
+    this.#listeners.push(onListed)
+  }
+  list(...processes: readonly TaskManagerProcess[]): void {
+    this.listed = new Set(processes.map(registrationName))
+    for (const tell of this.#listeners) tell()
+  }
+}
+
 export class FakeReign implements Reign {
+  readonly registrations = new FakeRegistrations()
   readonly ending = new AbortController()
   suspended = false
   published = false

@@ -132,6 +132,31 @@ test('a TaskManager that does not come back in time is given up: only its region
   t.deepEqual(attemptNumbers(other), [2, 2])
 })
 
+test('a TaskManager that is registered in ZooKeeper no more is given up at once, unless it is connected', async (t) => {
+  const { plane, tms } = await leaderDies([1, 1, 1], twoRegions)
+  const idle = tms.find((tm) => tm.running().length === 0)!
+  const [here, dead] = tms.filter((tm) => tm !== idle) as [FakeTaskManager, FakeTaskManager]
+  await plane.lead()
+  const { registrations } = plane.reign
+  registrations.list(...[here, dead].map(({ id, processId }) => ({ taskManagerId: id, processId })))
+  await plane.connect(idle)
+  await plane.clock.advance(100)
+  t.is(await plane.status(jobId), 'RECONCILING', 'two have not come, and may')
+  await plane.connect(here)
+  registrations.list()
+  await plane.clock.advance(300)
+  t.is(await plane.status(jobId), 'RUNNING')
+  t.deepEqual(
+    [attemptNumbers(here), attemptNumbers(idle)],
+    [
+      [0, 0],
+      [2, 2],
+    ],
+  )
+  t.is(await restarts(plane), 1)
+  t.regex((await describe(plane)).exceptions[0]!.error.message, new RegExp(`not registered in ZooKeeper any more: TaskManager ${dead.id}`))
+})
+
 test('a process that was replaced takes its region with it at once, also without a restart strategy', async (t) => {
   const { plane, tms } = await leaderDies([2], { ...job, settings: {} })
   tms[0]!.replace()
