@@ -75,7 +75,10 @@ function refuseUnclaimed(
   const names = values.flatMap(({ value }) => Object.keys(value).filter((name) => !known.has(name) && value[name]!.length > 0))
   if (names.length === 0) return
   const unclaimed = [...new Set(names)].map((name) => `'${name}'`).join(', ')
-  throw new FlottError('STATE_NOT_RESTORED', `operator ${spec.id} does not declare ${unclaimed}, which its snapshot has`)
+  throw new FlottError(
+    'STATE_NOT_RESTORED',
+    `operator ${spec.id} does not declare ${unclaimed}, which its snapshot has; run -n leaves it behind`,
+  )
 }
 
 export class OperatorState {

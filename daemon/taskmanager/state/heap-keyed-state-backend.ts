@@ -102,7 +102,10 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     if (unclaimed.length === 0) return
     if (!this.options.allowNonRestoredState) {
       const names = unclaimed.map((name) => `'${name}'`).join(', ')
-      throw new FlottError('STATE_NOT_RESTORED', `operator ${this.options.operatorId} does not declare ${names}, which its snapshot has`)
+      throw new FlottError(
+        'STATE_NOT_RESTORED',
+        `operator ${this.options.operatorId} does not declare ${names}, which its snapshot has; run -n leaves it behind`,
+      )
     }
     this.#restored.clear()
   }
