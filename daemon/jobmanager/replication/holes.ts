@@ -1,8 +1,7 @@
 import { type Clock, sleep } from '#core/clock.js'
 import { FlottError, isPassingTrouble } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
-import type { FactStore, JobFact } from '#protocol/ha/facts.js'
-import { blobsOf, isBadBlob, missingBlobs, type NamingBlobs } from './live-blobs.js'
+import { isBadBlob, missingBlobs, type NamingBlobs, type NamingFact, type NamingFacts, namingFacts } from './live-blobs.js'
 import type { ReplicatingBlobStore } from './replicating-blob-store.js'
 
 /** After the takeover, which is not to wait for it. */
@@ -18,7 +17,7 @@ export class Holes {
 
   constructor(
     private readonly options: {
-      readonly facts: Pick<FactStore, 'listJobs' | 'readJob'>
+      readonly facts: NamingFacts
       readonly store: Pick<ReplicatingBlobStore, 'get' | 'info' | 'repair'>
       readonly decode: NamingBlobs
       readonly clock: Clock
@@ -56,20 +55,17 @@ export class Holes {
 
   async #fill(): Promise<void> {
     const { facts, store, signal } = this.options
-    for (const jobId of await facts.listJobs()) {
-      const fact = await facts.readJob(jobId)
-      const names = fact ? await this.#namesOf(fact.value) : []
-      for (const name of await missingBlobs(names, store)) {
+    for await (const fact of namingFacts(facts))
+      for (const name of await missingBlobs(await this.#namesOf(fact), store)) {
         signal.throwIfAborted()
-        await this.#fetch(jobId, name)
+        await this.#fetch(fact.jobId, name)
       }
-    }
   }
   /** Those that can be known. */
-  async #namesOf(fact: JobFact): Promise<Iterable<string>> {
+  async #namesOf(fact: NamingFact): Promise<Iterable<string>> {
     const { store, decode } = this.options
     try {
-      return await blobsOf(fact, store, decode)
+      return await fact.blobs(store, decode)
     } catch (error) {
       if (!isBadBlob(error)) throw error
       this.#nobodyHas(fact.jobId, error)
@@ -85,6 +81,6 @@ export class Holes {
     }
   }
   #nobodyHas(jobId: string, error: unknown): void {
-    this.options.logger.error('a job needs a blob that is on no disk of the in-sync set', { jobId, error })
+    this.options.logger.error('a blob that is named is on no disk of the in-sync set', { jobId, error })
   }
 }

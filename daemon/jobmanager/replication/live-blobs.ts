@@ -25,8 +25,10 @@ export interface NamingFact {
   blobs(blobs: Readable, decode: NamingBlobs): Promise<Set<string>>
 }
 
+export type NamingFacts = Pick<FactStore, 'listJobs' | 'readJob' | 'listRetained' | 'readRetained'>
+
 /** Jobs first: what is retained of one is in a node of its own before the job's goes, so that it is seen in one of both. */
-export async function* namingFacts(facts: FactStore): AsyncIterable<NamingFact> {
+export async function* namingFacts(facts: NamingFacts): AsyncIterable<NamingFact> {
   for (const jobId of await facts.listJobs()) {
     const job = (await facts.readJob(jobId))?.value
     if (!job) continue

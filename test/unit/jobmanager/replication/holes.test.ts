@@ -6,7 +6,7 @@ import { Holes } from '#jobmanager/replication/holes.js'
 import type { ReplicatingBlobStore } from '#jobmanager/replication/replicating-blob-store.js'
 import { ReplicationEndpoint } from '#jobmanager/replication/replication-endpoint.js'
 import type { CheckpointManifest } from '#protocol/checkpoint/manifest.js'
-import type { JobFact } from '#protocol/ha/facts.js'
+import type { JobFact, RetainedFact } from '#protocol/ha/facts.js'
 import { FakeClock } from '../../../support/fake-clock.js'
 import { MapBlobStore } from '../../../support/job-master-fixture.js'
 
@@ -19,7 +19,7 @@ const FACT = { jobId: 'j', jobGraph: 'graph/g', checkpoints: [{ id: 3, manifest:
 const json = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString())
 
 /** A disk that has lost some blobs, and another member that has them all, or can not be asked. */
-async function world(lost: readonly string[]) {
+async function world(lost: readonly string[], namedBy: 'job' | 'retained' = 'job') {
   const clock = new FakeClock()
   const [own, other] = [new MapBlobStore(), new MapBlobStore()]
   const all = { 'graph/g': 'g', 'manifest/3': JSON.stringify(MANIFEST), 'chunk/1': '1', 'chunk/2': '2' }
@@ -43,23 +43,29 @@ async function world(lost: readonly string[]) {
     },
   }
   const ending = new AbortController()
-  const facts = { listJobs: async () => ['j'], readJob: async () => ({ value: FACT, version: 1 }) }
+  const facts = {
+    listJobs: async () => (namedBy === 'job' ? ['j'] : []),
+    readJob: async () => ({ value: FACT, version: 1 }),
+    listRetained: async () => (namedBy === 'retained' ? ['j'] : []),
+    readRetained: async (): Promise<RetainedFact> => ({ ...FACT, status: 'CANCELED', endTime: 1 }),
+  }
   const decode = { manifest: json, deployment: json }
   const holes = new Holes({ facts, store, decode, clock, logger: silentLogger, signal: ending.signal })
   return { clock, own, other, member, store, holes, ending }
 }
 
-test('what the facts name and the disk lacks is fetched, soon after the takeover', async (t) => {
-  const { clock, holes, member, own } = await world(['chunk/2', 'manifest/3', 'graph/g'])
-  holes.start()
-  t.deepEqual(member.fetched, [])
-  await clock.advance(1_000)
-  t.deepEqual(member.fetched.sort(), ['chunk/2', 'graph/g', 'manifest/3'])
-  t.is(own.blobs.size, 4)
-  await holes.filled()
-  t.is(member.fetched.length, 3, 'once for all')
-  t.is(clock.pending, 0)
-})
+for (const namedBy of ['job', 'retained'] as const)
+  test(`what a fact names (${namedBy}) and the disk lacks is fetched, soon after the takeover`, async (t) => {
+    const { clock, holes, member, own } = await world(['chunk/2', 'manifest/3', 'graph/g'], namedBy)
+    holes.start()
+    t.deepEqual(member.fetched, [])
+    await clock.advance(1_000)
+    t.deepEqual(member.fetched.sort(), ['chunk/2', 'graph/g', 'manifest/3'])
+    t.is(own.blobs.size, 4)
+    await holes.filled()
+    t.is(member.fetched.length, 3, 'once for all')
+    t.is(clock.pending, 0)
+  })
 
 test('a member that is away is asked again; nobody joins until then', async (t) => {
   const { clock, holes, member } = await world(['chunk/2'])
