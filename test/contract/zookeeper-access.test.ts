@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { systemClock } from '#core/clock.js'
 import { silentLogger } from '#core/logger.js'
@@ -42,6 +44,22 @@ test.serial('what a creator with a password makes, others can neither read nor c
   await again.close()
   await mine.close()
 })
+
+for (const [how, code] of [
+  ['exit', 7],
+  ['throw', 1],
+  ['close', 0],
+] as const)
+  test.serial(`a process that ends by ${how} has its exit code, and no session is left of it`, async (t) => {
+    const program = fileURLToPath(new URL('exiting-process.js', import.meta.url))
+    const { connect } = await started
+    const { status, signal, stderr } = spawnSync(process.execPath, [program, connect, `/ended-by-${how}`, how], { encoding: 'utf8' })
+    t.deepEqual([status, signal], [code, null], stderr)
+    const session = await (await client()).open()
+    await session.sync('/')
+    t.is(await session.get(`/ended-by-${how}`), undefined)
+    await session.close()
+  })
 
 test.serial('an attached session is authorized too, and its watches go on after a reconnection', async (t) => {
   const server = await started

@@ -1,5 +1,14 @@
 import { Worker } from 'node:worker_threads'
-import type { Answer, FromClientThread, HandleConfig, HandleState, Method, SessionOfHandle, ToClientThread } from './client-protocol.js'
+import type {
+  Answer,
+  ClientThreadData,
+  FromClientThread,
+  HandleConfig,
+  HandleState,
+  Method,
+  SessionOfHandle,
+  ToClientThread,
+} from './client-protocol.js'
 import { RC } from './result-codes.js'
 
 /** A handle of the ZooKeeper library. What it says comes in turns of its own. */
@@ -25,12 +34,24 @@ export function openHandle(config: HandleConfig): ClientHandle {
 
 let thread: ClientThread | undefined
 
-/** One a process, started with the first handle. It keeps the process alive for as long as there is one. */
+/** How long a process that exits waits for its handles. */
+const END_MS = 2_000
+
+/**
+ * One a process, started with the first handle. It keeps the process alive for as long as there is one. A process that exits ends its
+ * sessions: nothing that it does can take effect any more, and Node aborts where a thread ends while the library watches its socket.
+ */
 class ClientThread {
+  readonly #data: ClientThreadData = { ended: new Int32Array(new SharedArrayBuffer(4)) }
   readonly #worker = new Worker(new URL('./client-thread.js', import.meta.url), {
+    workerData: this.#data,
     name: 'zookeeper',
     resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
   })
+  readonly #endNow = () => {
+    this.#post({ kind: 'end' })
+    Atomics.wait(this.#data.ended, 0, 0, END_MS)
+  }
   readonly #handles = new Map<number, ThreadedHandle>()
   #opened = 0
 
@@ -38,22 +59,27 @@ class ClientThread {
     this.#worker.on('message', (message: FromClientThread) => this.#handles.get(message.handle)?.told(message))
     this.#worker.on('error', (error) => this.#ended(error.message))
     this.#worker.on('exit', (code) => this.#ended(`code ${code}`))
+    process.once('exit', this.#endNow)
   }
 
   open(config: HandleConfig): ClientHandle {
     const number = ++this.#opened
-    const handle = new ThreadedHandle(number, (message) => this.#worker.postMessage(message))
+    const handle = new ThreadedHandle(number, (message) => this.#post(message))
     this.#handles.set(number, handle)
     this.#worker.ref()
-    this.#worker.postMessage({ kind: 'open', handle: number, config } satisfies ToClientThread)
+    this.#post({ kind: 'open', handle: number, config })
     void handle.gone.then(() => {
       this.#handles.delete(number)
       if (this.#handles.size === 0) this.#worker.unref()
     })
     return handle
   }
+  #post(message: ToClientThread): void {
+    this.#worker.postMessage(message)
+  }
   /** The next handle gets a new thread. */
   #ended(text: string): void {
+    process.off('exit', this.#endNow)
     if (thread === this) thread = undefined
     for (const handle of [...this.#handles.values()]) handle.threadEnded(`the thread of the ZooKeeper library ended: ${text}`)
   }

@@ -47,6 +47,12 @@ export type ToClientThread =
   | { readonly kind: 'drop'; readonly handle: number }
   /** Ends the session, if the handle is connected. */
   | { readonly kind: 'close'; readonly handle: number }
+  /** The process exits: all handles are closed, then ClientThreadData.ended is 1. */
+  | { readonly kind: 'end' }
+
+export interface ClientThreadData {
+  readonly ended: Int32Array<SharedArrayBuffer>
+}
 
 export type FromClientThread =
   | { readonly kind: 'state'; readonly handle: number; readonly state: HandleState; readonly session?: SessionOfHandle }

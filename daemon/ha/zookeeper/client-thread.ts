@@ -7,10 +7,10 @@
  * A handle that has lost its connection is thrown away: left alone, the library tries to connect without a pause while the ensemble is
  * down. A handle closed while it is not connected ends no session.
  */
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import zookeeper from 'zookeeper'
 import { systemClock } from '#core/clock.js'
-import type { FromClientThread, HandleConfig, HandleState, Method, ToClientThread } from './client-protocol.js'
+import type { ClientThreadData, FromClientThread, HandleConfig, HandleState, Method, ToClientThread } from './client-protocol.js'
 import { RC } from './result-codes.js'
 
 type Done = (rc: number, text: string, ...values: unknown[]) => void
@@ -106,7 +106,23 @@ function cloneable(value: unknown): unknown {
 }
 
 const handles = new Map<number, Handle>()
+
+function end(): void {
+  for (const handle of handles.values()) handle.close()
+  const { ended } = workerData as ClientThreadData
+  const tell = () => {
+    Atomics.store(ended, 0, 1)
+    Atomics.notify(ended, 0)
+  }
+  // libuv is done with what was closed once a whole turn of its loop has passed.
+  systemClock.defer(() => systemClock.defer(tell))
+}
+
 port.on('message', (message: ToClientThread) => {
+  if (message.kind === 'end') {
+    end()
+    return
+  }
   const { handle: number } = message
   switch (message.kind) {
     case 'open':
