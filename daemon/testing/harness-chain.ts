@@ -58,10 +58,10 @@ export function harnessChain(options: HarnessChainOptions): OperatorChain {
     ...(restored
       ? { restored: { checkpointId: restored.checkpointId, operators: { [HARNESS_OPERATOR.id]: [restored.state] }, parallelism: 1 } }
       : {}),
-    createKeyedState: ({ operatorId }) => {
+    createKeyedState: (own) => {
       const backend = createKeyedStateBackend({
+        ...own,
         jobId: 'harness',
-        operatorId,
         attemptId: `harness-${restored?.checkpointId ?? 0}`,
         subtaskIndex: 0,
         keyGroups: [0, MAX_PARALLELISM],

@@ -9,9 +9,9 @@ import { specialize } from '#taskmanager/state/specialize.js'
 export const FRAME = 512
 const random = seededRandom(1)
 let made = 0
-const stored = new Map<string, number>()
 
-export function newBackend(): HeapKeyedStateBackend {
+/** What was put is gone, unless chunks are to be kept. */
+export function newBackend(chunks?: Map<string, Uint8Array>): HeapKeyedStateBackend {
   return createKeyedStateBackend({
     jobId: 'job',
     operatorId: `operator ${made++}`,
@@ -21,9 +21,12 @@ export function newBackend(): HeapKeyedStateBackend {
     maxParallelism: 128,
     clock: systemClock,
     memory: { reserve() {} },
+    fail(error) {
+      throw error
+    },
     chunks: {
-      put: async (blob, bytes) => void stored.set(blob, bytes.length),
-      get: async () => new Uint8Array(),
+      put: async (blob, bytes) => void chunks?.set(blob, bytes),
+      get: async (blob) => chunks?.get(blob) ?? new Uint8Array(),
     },
   })
 }

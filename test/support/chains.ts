@@ -109,10 +109,10 @@ export function makeChain(sketch: ChainSketch): { chain: OperatorChain; site: { 
     keyGroups: [0, 128],
     maxParallelism: 128,
     ...(sketch.restored ? { restored: sketch.restored } : {}),
-    createKeyedState: ({ operatorId }) =>
+    createKeyedState: (own) =>
       createKeyedStateBackend({
+        ...own,
         jobId: 'job',
-        operatorId,
         attemptId: 'attempt',
         subtaskIndex: index,
         keyGroups: [0, 128],

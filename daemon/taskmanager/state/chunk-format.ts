@@ -9,7 +9,8 @@
  */
 import { decodeValue, encodeValue } from '#core/serialization/value-codec.js'
 import type { ByteSink } from './byte-sink.js'
-import { bytesOf, decodeColumn, writeColumn } from './columns.js'
+import { bytesOf, writeColumn } from './columns.js'
+import { LazyColumn } from './lazy-column.js'
 
 const MAGIC = 0x31534c46
 export const CHUNK_FORMAT_VERSION = 1
@@ -98,29 +99,42 @@ export function decodeChunk(bytes: Uint8Array): { header: ChunkHeader; blocks: G
 function* splitBlocks(chunk: Buffer, start: number): Generator<Buffer> {
   for (let at = start; at < chunk.length; ) {
     const end = at + 4 + chunk.readUInt32LE(at)
+    if (end > chunk.length) throw new Error('its last block is cut off')
     yield chunk.subarray(at, end)
     at = end
   }
 }
 
-export function decodeBlock(bytes: Buffer): DecodedBlock {
-  const count = bytes.readUInt32LE(16)
-  const keysAt = BLOCK_PREFIX + 4 * count
-  const valuesAt = keysAt + 4 + bytes.readUInt32LE(keysAt)
-  return {
-    kind: bytes.readUInt8(4),
-    state: bytes.readUInt16LE(6),
-    namespace: bytes.readDoubleLE(8),
-    count,
-    hashes: integersAt(bytes, BLOCK_PREFIX, count),
-    keys: decodeColumn(bytes.subarray(keysAt + 4, valuesAt), count),
-    values: valuesAt === bytes.length ? undefined : decodeColumn(bytes.subarray(valuesAt), count),
+/** A block in its bytes: only what says where it belongs has been looked at. */
+export class UndecodedBlock {
+  readonly kind: BlockKind
+  readonly state: number
+  readonly namespace: number
+  readonly count: number
+  readonly keys: LazyColumn
+  readonly values: LazyColumn | undefined
+
+  constructor(private readonly bytes: Buffer) {
+    this.kind = bytes.readUInt8(4)
+    this.state = bytes.readUInt16LE(6)
+    this.namespace = bytes.readDoubleLE(8)
+    this.count = bytes.readUInt32LE(16)
+    const keysAt = BLOCK_PREFIX + 4 * this.count
+    const valuesAt = keysAt + 4 + bytes.readUInt32LE(keysAt)
+    if (valuesAt > bytes.length) throw new Error('the keys of a block are cut off')
+    this.keys = new LazyColumn(bytes.subarray(keysAt + 4, valuesAt), this.count)
+    this.values = valuesAt === bytes.length ? undefined : new LazyColumn(bytes.subarray(valuesAt), this.count)
+  }
+  /** Copies them, since they may lie at any address. */
+  readHashes(into = new Int32Array(this.count), at = 0): Int32Array {
+    const bytes = this.bytes.subarray(BLOCK_PREFIX, BLOCK_PREFIX + 4 * this.count)
+    new Uint8Array(into.buffer).set(bytes, 4 * at)
+    return into
   }
 }
 
-/** A copy, since they may lie at any address. */
-function integersAt(bytes: Buffer, at: number, count: number): Int32Array {
-  const integers = new Int32Array(count)
-  new Uint8Array(integers.buffer).set(bytes.subarray(at, at + 4 * count))
-  return integers
+export function decodeBlock(bytes: Buffer): DecodedBlock {
+  const block = new UndecodedBlock(bytes)
+  const { kind, state, namespace, count } = block
+  return { kind, state, namespace, count, hashes: block.readHashes(), keys: block.keys.all(), values: block.values?.all() }
 }

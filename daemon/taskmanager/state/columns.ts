@@ -10,7 +10,7 @@
  */
 import { decodeValue, encodeValue, ValueReader, ValueWriter } from '#core/serialization/value-codec.js'
 import type { ByteSink } from './byte-sink.js'
-import { shapeOf } from './object-shape.js'
+import { type ObjectShape, shapeOf } from './object-shape.js'
 
 enum Tag {
   Numbers = 1,
@@ -123,11 +123,9 @@ function writeObjects(out: ByteSink, items: readonly unknown[], first: object, c
   return true
 }
 
-export function decodeColumn(column: Buffer, count: number): unknown[] {
-  return new ColumnReader(column).read(count)
-}
+type ItemAt = (index: number) => unknown
 
-class ColumnReader {
+export class ColumnReader {
   #at = 0
   constructor(private readonly bytes: Buffer) {}
 
@@ -149,6 +147,53 @@ class ColumnReader {
       default:
         throw new Error(`unknown column tag ${tag}`)
     }
+  }
+  /** Reads single items; undefined where an item can only be read behind the ones before it. */
+  readItems(count: number): ItemAt | undefined {
+    const { bytes } = this
+    const start = this.#at + 1
+    switch (bytes[this.#at]) {
+      case Tag.Numbers:
+        this.#at = start + 8 * count
+        return (index) => bytes.readDoubleLE(start + 8 * index)
+      case Tag.Integers:
+        this.#at = start + 4 * count
+        return (index) => bytes.readInt32LE(start + 4 * index)
+      case Tag.Ascii:
+        return this.#stringItems(start, count, 1, 'latin1')
+      case Tag.Utf16:
+        return this.#stringItems(start, count, 2, 'utf16le')
+      case Tag.Objects:
+        return this.#objectItems(start, count)
+      default:
+        return undefined
+    }
+  }
+  #stringItems(start: number, count: number, unit: number, encoding: 'latin1' | 'utf16le'): ItemAt {
+    const { bytes } = this
+    const ends = new Int32Array(count)
+    let end = start + 4 * count
+    for (let i = 0; i < count; i++) {
+      end += unit * bytes.readUInt32LE(start + 4 * i)
+      ends[i] = end
+    }
+    this.#at = end
+    return (index) => bytes.toString(encoding, index === 0 ? start + 4 * count : ends[index - 1], ends[index])
+  }
+  #objectItems(start: number, count: number): ItemAt | undefined {
+    this.#at = start
+    const { shape, width } = this.#shape()
+    const columns: ItemAt[] = []
+    for (let i = 0; i < width; i++) {
+      const column = this.readItems(count)
+      if (column === undefined) return undefined
+      columns.push(column)
+    }
+    return (index) =>
+      shape.join(
+        columns.map((itemAt) => [itemAt(index)]),
+        1,
+      )[0]
   }
   #numbers(count: number): unknown[] {
     const items = new Array<number>(count)
@@ -181,11 +226,15 @@ class ColumnReader {
     return items
   }
   #objects(count: number): unknown[] {
+    const { shape, width } = this.#shape()
+    const columns = Array.from({ length: width }, () => this.read(count))
+    return shape.join(columns, count)
+  }
+  #shape(): { readonly shape: ObjectShape; readonly width: number } {
     const start = this.#at + 4
     this.#at = start + this.bytes.readUInt32LE(this.#at)
     const names = decodeValue(this.bytes.subarray(start, this.#at)) as readonly string[]
-    const columns = names.map(() => this.read(count))
-    return shapeOf(names).join(columns, count)
+    return { shape: shapeOf(names), width: names.length }
   }
 }
 

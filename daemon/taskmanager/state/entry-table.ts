@@ -6,7 +6,15 @@ import { retained } from './retain.js'
 import type { Rows } from './rows.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, touchSlots } from './slot-index.js'
 import { specialize } from './specialize.js'
-import { type EpochChanges, FREE, VersionedTable, type Versions } from './versioned-table.js'
+import {
+  type EagerlyRestored,
+  type EpochChanges,
+  FIRST_EPOCH,
+  FREE,
+  type LazilyRestored,
+  VersionedTable,
+  type Versions,
+} from './versioned-table.js'
 
 export interface Entry {
   readonly key: unknown
@@ -15,7 +23,7 @@ export interface Entry {
   readonly index: number
 }
 
-export interface EntryTable extends VersionedTable {
+export interface EntryTable extends VersionedTable, EagerlyRestored, LazilyRestored {
   find(key: unknown, hash: number): Entry | undefined
   /** The key must not be there. The value is kept as given. */
   insert(key: unknown, hash: number, value: unknown): Entry
@@ -45,11 +53,13 @@ const DEPENDENCIES = {
   slotsFor,
   touchSlots,
   FREE,
+  FIRST_EPOCH,
 }
 
 /** Compiled again from its source: it names nothing but its dependencies. */
 function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass {
-  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, touchSlots, FREE } = dependencies
+  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, slotsFor, touchSlots, FREE, FIRST_EPOCH } =
+    dependencies
   class TableEntry implements Entry {
     constructor(
       readonly key: unknown,
@@ -149,6 +159,19 @@ function makeEntryTableClass(dependencies: typeof DEPENDENCIES): EntryTableClass
         const entry = this.#entries[index]
         if (entry !== undefined) visit(entry, this.hashAt(index))
       }
+    }
+    restoreExpect(count: number): void {
+      this.expectHashes(this.length + count)
+      this.#slots = grownSlots(this.#slots, this.versions.memory, this.count + count)
+    }
+    restoreTouch(hashes: Int32Array): void {
+      this.touchedSlots = (this.touchedSlots + touchSlots(this.#slots, hashes, hashes.length)) | 0
+    }
+    restoreInsert(key: unknown, hash: number, value: unknown): void {
+      if (isFull(this.#slots, this.count)) this.#slots = grownSlots(this.#slots, this.versions.memory)
+      const index = this.allocateUnlisted(hash)
+      placeSlot(this.#slots, hash, index)
+      this.#entries[index] = new TableEntry(key, value, FIRST_EPOCH, index)
     }
     restorePut(key: unknown, hash: number, value: unknown): void {
       const entry = this.find(key, hash)

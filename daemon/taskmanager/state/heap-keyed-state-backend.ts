@@ -3,21 +3,23 @@ import { FlottError } from '#core/errors.js'
 import type { Key } from '#core/functions/functions.js'
 import type { StateDescriptor, StateOptions, ValueStateSpec } from '#core/state/state.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
-import { BlockKind } from './chunk-format.js'
+import { BlockKind, type StateSchema } from './chunk-format.js'
 import { HeapListState, HeapMapState } from './collection-states.js'
 import { CurrentKey } from './current-key.js'
 import { type EntryTable, entryTableClass } from './entry-table.js'
 import type { KeyedSnapshot, KeyedStateBackend, KeyedStateBackendOptions } from './keyed-state-backend.js'
 import { HeapKeyedTimers } from './keyed-timers.js'
+import { LazyRestore } from './lazy-restore.js'
 import { numberTableClass } from './number-table.js'
+import { PendingRows } from './pending-rows.js'
 import { RestoredStates } from './restored-states.js'
 import { SnapshotHistory } from './snapshot-history.js'
 import { SnapshotWalk } from './snapshot-walk.js'
-import { NamespacedTables, SingleTable, type TableFamily } from './table-family.js'
+import { type EagerFamily, NamespacedTables, SingleTable, type TableFamily } from './table-family.js'
 import { TIMES_OF, TimeToLive, TtlListState, TtlMapState, TtlValueState } from './time-to-live.js'
 import { TimerQueue } from './timers.js'
 import { entryValueState, numberValueState } from './value-state.js'
-import type { VersionedTable, Versions } from './versioned-table.js'
+import { FIRST_EPOCH, type LazilyRestored, type VersionedTable, type Versions } from './versioned-table.js'
 
 export function createKeyedStateBackend(options: KeyedStateBackendOptions): HeapKeyedStateBackend {
   return new HeapKeyedStateBackend(options)
@@ -27,7 +29,7 @@ interface Handle {
   readonly state: unknown
   readonly descriptor: StateDescriptor<unknown>
 }
-interface Prefetchable extends VersionedTable {
+interface UsersTable extends VersionedTable, LazilyRestored {
   prefetch(hashes: Int32Array, count: number): number
 }
 
@@ -42,18 +44,22 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   readonly #current = new CurrentKey()
   readonly #versions: Versions
   readonly #families: TableFamily[] = []
+  /** Of the families: each takes what was restored of it. */
+  readonly #claims: (() => void)[] = []
   readonly #handles = new Map<string, Handle>()
   readonly #byDescriptor = new Map<StateDescriptor<unknown>, unknown>()
-  readonly #prefetched: Prefetchable[] = []
+  readonly #prefetched: UsersTable[] = []
   readonly #restored: RestoredStates
   readonly #history = new SnapshotHistory()
   #walk: SnapshotWalk | undefined
+  /** While restored entries are not all in their tables. */
+  #lazy: LazyRestore | undefined
   readonly timers: HeapKeyedTimers
   /** Keeps prefetches from being optimized away. */
   touchedByPrefetch = 0
 
   constructor(private readonly options: KeyedStateBackendOptions) {
-    this.#versions = { epoch: 0, tracking: false, incompleteEpoch: 0, memory: options.memory }
+    this.#versions = { epoch: FIRST_EPOCH, tracking: false, incompleteEpoch: 0, memory: options.memory }
     this.#restored = new RestoredStates(options)
     const queue = (name: string) => this.#addTimers(`${INTERNAL}timers/${name}`)
     this.timers = new HeapKeyedTimers(this, queue('event-time'), queue('processing-time'))
@@ -66,6 +72,7 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     return this.#current.hash
   }
   setCurrentKey(key: Key, hash: number): void {
+    if (this.#lazy !== undefined) this.#lazy.apply(hash)
     this.#current.set(key, hash)
   }
   prefetch(hashes: Int32Array, count: number): void {
@@ -94,7 +101,7 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
       this.#versions,
       this.#stateId(`${INTERNAL}${name}`),
     )
-    this.#add(family)
+    this.#add(family, () => this.#restore(family))
     return family
   }
   declared(): void {
@@ -109,8 +116,12 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     }
     this.#restored.clear()
   }
+  /** Some restored entries are not in their tables yet. */
+  get isRestoring(): boolean {
+    return this.#lazy !== undefined
+  }
   get entryCount(): number {
-    let sum = 0
+    let sum = this.#lazy?.hashCount ?? 0
     for (const { tables } of this.#families) for (const table of tables.values()) sum += table.count
     return sum
   }
@@ -148,11 +159,12 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   }
   async restore(states: readonly SubtaskState[]): Promise<void> {
     await this.#restored.load(states)
-    for (const family of this.#families) this.#restore(family)
+    for (const claim of this.#claims) claim()
   }
   close(): void {
     this.#walk?.drop(new FlottError('CHECKPOINT_FAILED', 'the task ended'))
     this.#walk = undefined
+    this.#lazy?.close()
   }
   #startWalk(checkpointId: number, since: number | undefined, until: number): SnapshotWalk {
     const { jobId, attemptId, operatorId, keyGroups, maxParallelism, clock, chunks } = this.options
@@ -167,11 +179,12 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
       if (since !== undefined) for (const namespace of family.dropsSince(since)) walk.addDrop(state, namespace)
       for (const [namespace, table] of family.tables) {
         const changes = table.endEpoch(since ?? Infinity)
-        const isConcerned = since === undefined ? table.length > 0 : changes.length > 0
+        const isConcerned = since === undefined ? table.length > 0 || this.#lazy !== undefined : changes.length > 0
         if (isConcerned) walk.addTable(table, { state, namespace, until, since, changes })
       }
     })
-    walk.start()
+    if (this.#lazy === undefined) walk.start()
+    else this.#lazy.whenOver(() => walk.start())
     return walk
   }
   #completed(checkpointId: number, chunks: readonly ChunkRef[]) {
@@ -227,9 +240,10 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
     this.#addTable(name, kind, table)
     return table
   }
-  #addTable(name: string, kind: string, table: Prefetchable): void {
+  #addTable(name: string, kind: string, table: UsersTable): void {
     this.#prefetched.push(table)
-    this.#add(new SingleTable({ name, kind }, table))
+    const family = new SingleTable({ name, kind }, table)
+    this.#add(family, () => this.#restoreLazily(family.schema, table))
   }
   /** Whose copies of the hot classes a state uses. */
   #stateId(name: string): string {
@@ -237,25 +251,41 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   }
   #addTimers(name: string): TimerQueue {
     const queue = new TimerQueue(this.#versions)
-    this.#add(new SingleTable({ name, kind: 'timers' }, queue))
+    const family = new SingleTable({ name, kind: 'timers' }, queue)
+    this.#add(family, () => this.#restore(family))
     return queue
   }
-  #add(family: TableFamily): void {
+  #add(family: TableFamily, claim: () => void): void {
     this.#families.push(family)
-    this.#restore(family)
+    this.#claims.push(claim)
+    claim()
   }
-  #restore(family: TableFamily): void {
-    for (const { kind, namespace, hashes, keys, values } of this.#restored.claim(family.schema.name, family.schema.kind)) {
-      if (kind === BlockKind.Drop) {
-        family.drop(namespace)
-        continue
-      }
+  /** Timers, which fire by time, and windows, which are walked when they do. */
+  #restore(family: EagerFamily): void {
+    const { name, kind } = family.schema
+    for (const block of this.#restored.claimDecoded(name, kind)) {
+      const { hashes, keys, values } = block
       if (keys.length === 0) continue
-      const table = family.tableFor(namespace)
+      const table = family.tableFor(block.namespace)
       for (let i = 0; i < keys.length; i++)
-        if (kind === BlockKind.Put) table.restorePut(keys[i], hashes[i]!, values![i])
+        if (block.kind === BlockKind.Put) table.restorePut(keys[i], hashes[i]!, values![i])
         else table.restoreDelete(keys[i], hashes[i]!, values?.[i])
     }
+  }
+  /** Users' states, whose entries are only reached by way of the current key. */
+  #restoreLazily({ name, kind }: StateSchema, table: LazilyRestored): void {
+    const blocks = this.#restored.claim(name, kind)
+    if (blocks.length === 0) return
+    const { clock, fail } = this.options
+    this.#lazy ??= new LazyRestore({
+      clock,
+      fail,
+      over: () => {
+        this.#lazy = undefined
+      },
+    })
+    this.#lazy.add(new PendingRows(table, blocks, this.options))
+    if (this.#current.serial > 0) this.#lazy.apply(this.#current.hash)
   }
 }
 

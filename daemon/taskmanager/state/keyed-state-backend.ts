@@ -34,6 +34,8 @@ export interface KeyedStateBackendOptions {
   readonly memory: MemoryBudget
   /** State in a snapshot that the operator no longer declares is given up instead of an error. */
   readonly allowNonRestoredState?: boolean
+  /** Restored state could not be brought in between two records, so that no call can throw it: the task is to fail. */
+  fail(error: unknown): void
 }
 
 /** `namespace` is what the timer was registered with: '' for users' timers, windows have others. */
@@ -59,7 +61,7 @@ export interface KeyedSnapshot {
 }
 
 export interface KeyedStateBackend {
-  /** The key that all handles and timers refer to until the next call. `hash` is keyHash(key). */
+  /** The key that all handles and timers refer to until the next call. `hash` is keyHash(key). CHECKPOINT_NOT_RESTORABLE, MEMORY_EXCEEDED. */
   setCurrentKey(key: Key, hash: number): void
   readonly currentKey: Key
   readonly currentKeyHash: number
@@ -77,9 +79,12 @@ export interface KeyedStateBackend {
   /** Deltas of later snapshots are taken since this one. */
   notifyCheckpointComplete(checkpointId: number): void
   notifyCheckpointAborted(checkpointId: number): void
-  /** Before the first record. Picks its key groups out of the states of all given subtasks. STATE_INCOMPATIBLE, CHECKPOINT_NOT_RESTORABLE. */
+  /**
+   * Before the first record. Picks its key groups out of the states of all given subtasks. When it resolves their bytes are here and
+   * their checksums right; a key's entries are decoded when it is set, the others in turns. STATE_INCOMPATIBLE, CHECKPOINT_NOT_RESTORABLE.
+   */
   restore(states: readonly SubtaskState[]): Promise<void>
-  /** Entries in all tables, for metrics. */
+  /** Entries in all tables, for metrics; of what is not decoded yet, about. */
   readonly entryCount: number
   close(): void
 }

@@ -9,9 +9,9 @@ import { retained } from './retain.js'
 import type { Rows } from './rows.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots } from './slot-index.js'
 import { specialize } from './specialize.js'
-import { type EpochChanges, FREE, VersionedTable, type Versions } from './versioned-table.js'
+import { type EpochChanges, FIRST_EPOCH, FREE, type LazilyRestored, VersionedTable, type Versions } from './versioned-table.js'
 
-export interface NumberTable extends VersionedTable {
+export interface NumberTable extends VersionedTable, LazilyRestored {
   /** The index, or -1. */
   find(key: unknown, hash: number): number
   get(index: number): unknown
@@ -28,11 +28,23 @@ export function numberTableClass(stateId: string): NumberTableClass {
   return specialize(stateId, makeNumberTableClass, DEPENDENCIES)
 }
 
-const DEPENDENCIES = { Table: VersionedTable, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots, FREE }
+const DEPENDENCIES = {
+  Table: VersionedTable,
+  keysEqual,
+  retained,
+  emptySlots,
+  grownSlots,
+  isFull,
+  placeSlot,
+  removeSlot,
+  touchSlots,
+  FREE,
+  FIRST_EPOCH,
+}
 
 /** Compiled again from its source: it names nothing but its dependencies. */
 function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableClass {
-  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots, FREE } = dependencies
+  const { Table, keysEqual, retained, emptySlots, grownSlots, isFull, placeSlot, removeSlot, touchSlots, FREE, FIRST_EPOCH } = dependencies
   return class extends Table implements NumberTable {
     readonly #keys: unknown[] = []
     /** Value and epoch of index i at 2i and 2i + 1. */
@@ -97,10 +109,7 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
     insert(key: unknown, hash: number, value: unknown): number {
       if (isFull(this.#slots, this.count)) this.#slots = grownSlots(this.#slots, this.versions.memory)
       const index = this.allocate(hash)
-      if (2 * index === this.#cells.length) this.#growCells()
-      placeSlot(this.#slots, hash, index)
-      this.#keys[index] = retained(key)
-      this.#cells[2 * index + 1] = this.epoch
+      this.#place(index, retained(key), hash, this.epoch)
       this.#write(index, value)
       return index
     }
@@ -129,14 +138,26 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
       }
       return sum
     }
-    restorePut(key: unknown, hash: number, value: unknown): void {
-      const index = this.find(key, hash)
-      if (index < 0) this.insert(key, hash, value)
-      else this.#write(index, value)
+    restoreExpect(count: number): void {
+      this.expectHashes(this.length + count)
+      this.#slots = grownSlots(this.#slots, this.versions.memory, this.count + count)
+      const room = this.#cells.length >> 1
+      if (this.length + count > room) this.#growCells(this.length + count)
     }
-    restoreDelete(key: unknown, hash: number): void {
-      const index = this.find(key, hash)
-      if (index >= 0) this.remove(index)
+    restoreTouch(hashes: Int32Array): void {
+      this.touchedSlots = (this.touchedSlots + touchSlots(this.#slots, hashes, hashes.length)) | 0
+    }
+    restoreInsert(key: unknown, hash: number, value: unknown): void {
+      if (isFull(this.#slots, this.count)) this.#slots = grownSlots(this.#slots, this.versions.memory)
+      const index = this.allocateUnlisted(hash)
+      this.#place(index, key, hash, FIRST_EPOCH)
+      this.#write(index, value)
+    }
+    #place(index: number, key: unknown, hash: number, epoch: number): void {
+      if (2 * index === this.#cells.length) this.#growCells(2 * index)
+      placeSlot(this.#slots, hash, index)
+      this.#keys[index] = key
+      this.#cells[2 * index + 1] = epoch
     }
     #write(index: number, value: unknown): void {
       if (typeof value === 'number') {
@@ -151,9 +172,9 @@ function makeNumberTableClass(dependencies: typeof DEPENDENCIES): NumberTableCla
     #other(index: number): unknown {
       return this.#others!.has(index) ? this.#others!.get(index) : NaN
     }
-    #growCells(): void {
-      this.versions.memory.reserve(this.#cells.byteLength * 3)
-      const grown = new Float64Array(this.#cells.length * 2)
+    #growCells(count: number): void {
+      this.versions.memory.reserve(count * 24) // Keys, too.
+      const grown = new Float64Array(count * 2)
       grown.set(this.#cells)
       this.#cells = grown
     }

@@ -23,10 +23,11 @@ export function isFull(slots: Int32Array, count: number): boolean {
   return count >= (slots.length >> 1) * LOAD
 }
 
-/** The same entries with twice the slots. */
-export function grownSlots(slots: Int32Array, memory: MemoryBudget): Int32Array {
-  memory.reserve(slots.byteLength * 2)
-  const grown = new Int32Array(slots.length * 2)
+/** The same entries with twice the slots, or with those for `expected` ones. */
+export function grownSlots(slots: Int32Array, memory: MemoryBudget, expected = 0): Int32Array {
+  const length = Math.max(slots.length, slotsFor(expected)) * 2
+  memory.reserve(length * 4)
+  const grown = new Int32Array(length)
   for (let i = 0; i < slots.length; i += 2) if (slots[i + 1] !== 0) placeSlot(grown, slots[i]!, slots[i + 1]! - 1)
   return grown
 }

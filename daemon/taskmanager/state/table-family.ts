@@ -2,7 +2,7 @@
 
 import type { StateSchema } from './chunk-format.js'
 import { type EntryTable, type EntryTableClass, entryTableClass } from './entry-table.js'
-import type { VersionedTable, Versions } from './versioned-table.js'
+import type { EagerlyRestored, VersionedTable, Versions } from './versioned-table.js'
 
 /** Of states that have no namespaces. */
 export const NO_WINDOW = NaN
@@ -15,8 +15,6 @@ interface Drop {
 export interface TableFamily {
   readonly schema: StateSchema
   readonly tables: ReadonlyMap<number, VersionedTable>
-  /** For restored entries. */
-  tableFor(namespace: number): VersionedTable
   drop(namespace: number): void
   /** Namespaces dropped after this epoch. */
   dropsSince(epoch: number): readonly number[]
@@ -24,15 +22,20 @@ export interface TableFamily {
   readonly changeCount: number
 }
 
-export class SingleTable implements TableFamily {
+/** What a namespace's restored entries go into. */
+export interface EagerFamily extends TableFamily {
+  tableFor(namespace: number): EagerlyRestored
+}
+
+export class SingleTable<T extends VersionedTable> implements TableFamily {
   readonly tables: ReadonlyMap<number, VersionedTable>
   constructor(
     readonly schema: StateSchema,
-    private readonly table: VersionedTable,
+    private readonly table: T,
   ) {
     this.tables = new Map([[NO_WINDOW, table]])
   }
-  tableFor(): VersionedTable {
+  tableFor(): T {
     return this.table
   }
   drop(): void {}

@@ -28,7 +28,8 @@ export class TableWalk {
   /** Tombstones come first: `changes` whose are written, and how many of the next. */
   #buried = 0
   #tombstones = 0
-  readonly #length: number
+  /** Of the table when the first entry is looked at: what is above belongs to later epochs. */
+  #length = -1
   readonly #since: number
   #kept: Rows | undefined
   isDone = false
@@ -38,7 +39,6 @@ export class TableWalk {
     private readonly position: WalkPosition,
     private readonly emit: (block: Block) => void,
   ) {
-    this.#length = table.length
     this.#since = position.since ?? FREE
     table.walk = this
   }
@@ -70,6 +70,7 @@ export class TableWalk {
     return listed === undefined || epoch < listed.epoch || (epoch === listed.epoch && index < this.#cursor)
   }
   #visitAll(rows: Rows): void {
+    if (this.#length < 0) this.#length = this.table.length
     const end = Math.min(this.#cursor + BLOCK_ENTRIES, this.#length)
     this.table.readRange(rows, this.#cursor, end, this.position.until)
     this.#cursor = end

@@ -7,7 +7,7 @@ import { hashNumber, hashString, keysEqual } from '#core/serialization/key-hash.
 import { retained } from './retain.js'
 import { emptySlots, grownSlots, isFull, placeSlot, removeSlot } from './slot-index.js'
 import { TimeHeap } from './time-heap.js'
-import { FREE, VersionedTable } from './versioned-table.js'
+import { type EagerlyRestored, FREE, VersionedTable } from './versioned-table.js'
 
 /** The namespace of users' timers; windows have others. */
 export const NO_NAMESPACE = ''
@@ -36,7 +36,7 @@ interface Bucket {
 
 export type FireTimer = (key: Key, hash: number, timestamp: number, namespace: string) => void
 
-export class TimerQueue extends VersionedTable {
+export class TimerQueue extends VersionedTable implements EagerlyRestored {
   readonly #entries: (TimerEntry | undefined)[] = []
   #slots = emptySlots()
   readonly #buckets = new Map<number, Bucket>()

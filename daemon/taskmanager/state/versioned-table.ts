@@ -39,6 +39,23 @@ export interface EpochChanges {
 
 /** Epoch of a free index. */
 export const FREE = -1
+/** The epoch before the first barrier. */
+export const FIRST_EPOCH = 0
+
+/** Takes what a snapshot holds before the first record comes, in the order in which it applies. */
+export interface EagerlyRestored {
+  restorePut(key: unknown, hash: number, value: unknown): void
+  restoreDelete(key: unknown, hash: number, value: unknown): void
+}
+/** Takes it whenever that may be (pending-rows.ts). */
+export interface LazilyRestored {
+  /** So many will come: it need not grow, which would take a turn as long as some ten thousand of them. */
+  restoreExpect(count: number): void
+  /** These come next, so that the misses overlap. */
+  restoreTouch(hashes: Int32Array): void
+  /** The key is not there; key and value are nobody else's. In the first epoch, and no change. */
+  restoreInsert(key: unknown, hash: number, value: unknown): void
+}
 
 export abstract class VersionedTable {
   epoch: number
@@ -51,6 +68,8 @@ export abstract class VersionedTable {
   /** The key's hash, by index. */
   protected hashes = new Int32Array(8)
   protected readonly free = new IntList()
+  /** Keeps what is only touched from being optimized away. */
+  protected touchedSlots = 0
   #touched = new Bitmap()
   #deleted: Tombstones | undefined
   #older: readonly EpochChanges[] = []
@@ -61,9 +80,6 @@ export abstract class VersionedTable {
   abstract epochAt(index: number): number
   abstract keyAt(index: number): unknown
   abstract valueAt(index: number): unknown
-  /** Of a restored entry or tombstone. */
-  abstract restorePut(key: unknown, hash: number, value: unknown): void
-  abstract restoreDelete(key: unknown, hash: number, value: unknown): void
 
   // What a walk reads. Tables that may be large write the last two out, with calls that the engine can inline.
   readOne(rows: Rows, index: number, copy: (value: unknown) => unknown): void {
@@ -126,15 +142,20 @@ export abstract class VersionedTable {
   }
   /** An index for a new entry, which the caller fills. */
   protected allocate(hash: number): number {
+    const index = this.allocateUnlisted(hash)
+    if (this.versions.tracking) this.#touched.add(index)
+    return index
+  }
+  /** For an entry that is no change. */
+  protected allocateUnlisted(hash: number): number {
     let index: number
     if (this.free.length > 0) index = this.free.pop()
     else {
       index = this.length++
-      if (index === this.hashes.length) this.#growHashes()
+      if (index === this.hashes.length) this.#growHashes(2 * index)
     }
     this.hashes[index] = hash
     this.count++
-    if (this.versions.tracking) this.#touched.add(index)
     return index
   }
   /** Before an entry is removed: the walk gets its value, later snapshots a tombstone, unless none has seen it. */
@@ -147,6 +168,10 @@ export abstract class VersionedTable {
   protected tombstoneValueAt(_index: number): unknown {
     return undefined
   }
+  /** Room for so many entries in all. */
+  protected expectHashes(count: number): void {
+    if (count > this.hashes.length) this.#growHashes(count)
+  }
   #bury(index: number): void {
     const value = this.tombstoneValueAt(index)
     this.#deleted ??= { keys: [], hashes: [], values: value === undefined ? undefined : [] }
@@ -154,9 +179,9 @@ export abstract class VersionedTable {
     this.#deleted.hashes.push(this.hashes[index]!)
     this.#deleted.values?.push(value)
   }
-  #growHashes(): void {
-    this.versions.memory.reserve(this.hashes.length * 8)
-    const grown = new Int32Array(this.hashes.length * 2)
+  #growHashes(count: number): void {
+    this.versions.memory.reserve(count * 4)
+    const grown = new Int32Array(count)
     grown.set(this.hashes)
     this.hashes = grown
   }

@@ -12,7 +12,7 @@ import { noOutput } from '../operators/abstract-operator.js'
 import type { Operator, OperatorContext, Output, TaskServices } from '../operators/operator.js'
 import { type CreateWindowOperator, createOperator } from '../operators/operator-factory.js'
 import { SourceOperator } from '../operators/source.js'
-import type { ChunkStore, KeyedStateBackend, MemoryBudget } from '../state/keyed-state-backend.js'
+import type { ChunkStore, KeyedStateBackend, KeyedStateBackendOptions, MemoryBudget } from '../state/keyed-state-backend.js'
 import { ChainGenerator, type Site } from './chain-generator.js'
 import type { ChainLayout } from './chain-layout.js'
 import { ClassOutput } from './class-chain.js'
@@ -28,7 +28,7 @@ export interface OperatorChainOptions {
   readonly keyGroups: readonly [number, number]
   readonly maxParallelism: number
   readonly restored?: TaskRestore
-  readonly createKeyedState: (ctx: { readonly operatorId: string }) => KeyedStateBackend
+  readonly createKeyedState: (ctx: Pick<KeyedStateBackendOptions, 'operatorId' | 'fail'>) => KeyedStateBackend
   readonly createWindowOperator: CreateWindowOperator
   readonly services: Omit<TaskServices, 'emitWatermark' | 'emitIdle'>
   readonly freezeRecords: boolean
@@ -77,7 +77,11 @@ export class OperatorChain {
     return new ClassOutput(layout, this.#operators, site, index, freezeRecords ? deepFreeze : undefined)
   }
   #context(index: number, output: OperatorContext['output']): OperatorContext {
-    const { layout, restored, createKeyedState } = this.options
+    const { layout, restored, services, createKeyedState } = this.options
+    const fail = (error: unknown) => {
+      this.#blame(index)
+      services.fail(error)
+    }
     const { spec, definition } = layout.nodes[index]!
     const states = restored?.operators[spec.id]
     return {
@@ -94,7 +98,7 @@ export class OperatorChain {
       ...(restored?.finished ? { finished: restored.finished } : {}),
       entering: () => this.#blame(index),
       async createKeyedState() {
-        const backend = createKeyedState({ operatorId: spec.id })
+        const backend = createKeyedState({ operatorId: spec.id, fail })
         if (states) await backend.restore(states)
         return backend
       },

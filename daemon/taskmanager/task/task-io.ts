@@ -82,10 +82,10 @@ export function openTaskIo(
     keyGroups,
     maxParallelism: vertex.maxParallelism,
     ...(descriptor.restore ? { restored: descriptor.restore } : {}),
-    createKeyedState: ({ operatorId }) =>
+    createKeyedState: (own) =>
       env.createKeyedState({
+        ...own,
         jobId: jobGraph.jobId,
-        operatorId,
         attemptId: descriptor.attemptId,
         subtaskIndex: descriptor.subtaskIndex,
         keyGroups,

@@ -1,7 +1,8 @@
 import test from 'ava'
 import { ValueWriter } from '#core/serialization/value-codec.js'
 import { ByteSink } from '#taskmanager/state/byte-sink.js'
-import { decodeColumn, writeColumn } from '#taskmanager/state/columns.js'
+import { writeColumn } from '#taskmanager/state/columns.js'
+import { LazyColumn } from '#taskmanager/state/lazy-column.js'
 
 function encodeColumn(items: readonly unknown[]): Buffer {
   const out = new ByteSink(1)
@@ -46,10 +47,12 @@ const columns: Readonly<Record<string, readonly unknown[]>> = {
 
 for (const [name, items] of Object.entries(columns))
   test(`${name} come back as they were`, (t) => {
-    const decoded = decodeColumn(encodeColumn(items), items.length)
+    const decoded = new LazyColumn(encodeColumn(items), items.length).all()
     t.deepEqual(decoded, [...items])
     for (const [i, item] of items.entries())
       if (typeof item === 'object' && item !== null) t.deepEqual(Object.keys(decoded[i] as object), Object.keys(item))
+    const single = new LazyColumn(encodeColumn(items), items.length)
+    for (const i of [...items.keys()].reverse()) t.deepEqual(single.at(i), items[i], `item ${i}`)
   })
 
 test('rows written one by one, as before there were columns of them, can be read', (t) => {
@@ -59,7 +62,7 @@ test('rows written one by one, as before there were columns of them, can be read
   ]
   const writer = new ValueWriter()
   for (const item of items) writer.write(item)
-  t.deepEqual(decodeColumn(Buffer.concat([Buffer.of(4), writer.toBytes()]), 2), items)
+  t.deepEqual(new LazyColumn(Buffer.concat([Buffer.of(4), writer.toBytes()]), 2).all(), items)
 })
 
 test('what can not be written is named from its object on, and nothing is appended', (t) => {

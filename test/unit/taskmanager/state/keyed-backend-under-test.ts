@@ -58,6 +58,9 @@ export function backendOptions(overrides: Partial<KeyedStateBackendOptions> = {}
     clock: new TurnClock(),
     chunks: new MemoryChunks(),
     memory: { reserve() {} },
+    fail(error) {
+      throw error
+    },
     ...overrides,
   }
 }

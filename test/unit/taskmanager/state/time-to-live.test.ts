@@ -88,4 +88,15 @@ test('times are in snapshots; a state without them does not fit', async (t) => {
   t.is(restored.state(descriptor).value, 0)
   const other = await restoredBackend(chunks, (await done).chunks)
   t.throws(() => other.state(valueState('v', { initial: 0 })), { code: 'STATE_INCOMPATIBLE' })
+  // Not decoded before it had expired, by its key or by the walk.
+  for (const by of ['key', 'walk']) {
+    const late = new TurnClock()
+    late.time = 10
+    const expired = await restoredBackend(chunks, (await done).chunks, { clock: late })
+    const state = expired.state(descriptor)
+    if (by === 'walk') await settle(late)
+    expired.setCurrentKey('a', keyHash('a'))
+    t.is(state.value, 0)
+    t.is(expired.entryCount, 0)
+  }
 })
