@@ -29,7 +29,8 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'generated-chain': { measures: 'a chain of five operators, generated against class-based', target: 'none: the ratio', quick: [] },
   slot: { measures: 'a whole job in one slot', target: 'none', quick: ['200000', '100'] },
   state: {
-    measures: 'updates of keyed state against a Map; checkpoints each second, 10 % of 1 million keys dirty',
+    measures:
+      'updates of keyed state against a Map; checkpoints each second, 10 % of 1 million keys dirty; a restore up to its first record',
     target: 'barrier ≤ 10 ms, loss of records per CPU second ≤ 5 % (median of interleaved pairs)',
     quick: ['0.05', '20000', '2'],
   },

@@ -1,9 +1,10 @@
 /**
- * Keyed state: updates per CPU second of a counter per string key (a frame's entries are touched first), against a Map; and what a
- * checkpoint each second costs with a million keys. Run: node dist/test/bench/state.bench.js [seconds a figure] [keys] [pairs]
+ * Keyed state: updates per CPU second of a counter per string key (a frame's entries are touched first), against a Map; what a checkpoint
+ * each second costs with a million keys; and what a restore costs before the first record. Run: node dist/test/bench/state.bench.js [seconds a figure] [keys] [pairs]
  */
 import { cpuMs, hundredths, report } from './measure.js'
 import { checkpointCost } from './state-checkpoints.js'
+import { restoreCost } from './state-restores.js'
 import {
   FRAME,
   type Frame,
@@ -67,4 +68,5 @@ function updates(keyCount: number) {
 report('state', {
   updates: [1e3, 1e5, 1e6].filter((keyCount) => keyCount <= keys).map(updates),
   checkpoint: await checkpointCost({ keys, pairs, intervalMs: INTERVAL_MS * Math.min(1, seconds) }),
+  restore: await restoreCost({ keys, rounds: Math.min(pairs, 5) }),
 })
