@@ -54,6 +54,7 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   #walk: SnapshotWalk | undefined
   /** While restored entries are not all in their tables. */
   #lazy: LazyRestore | undefined
+  #isClosed = false
   readonly timers: HeapKeyedTimers
   /** Keeps prefetches from being optimized away. */
   touchedByPrefetch = 0
@@ -159,12 +160,15 @@ export class HeapKeyedStateBackend implements KeyedStateBackend {
   }
   async restore(states: readonly SubtaskState[]): Promise<void> {
     await this.#restored.load(states)
+    if (this.#isClosed) this.#restored.clear()
     for (const claim of this.#claims) claim()
   }
   close(): void {
     this.#walk?.drop(new FlottError('CHECKPOINT_FAILED', 'the task ended'))
     this.#walk = undefined
     this.#lazy?.close()
+    this.#restored.clear()
+    this.#isClosed = true
   }
   #startWalk(checkpointId: number, since: number | undefined, until: number): SnapshotWalk {
     const { jobId, attemptId, operatorId, keyGroups, maxParallelism, clock, chunks } = this.options

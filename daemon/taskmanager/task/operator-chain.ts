@@ -48,6 +48,7 @@ export class OperatorChain {
   readonly source: SourceOperator | undefined
   readonly #holders: readonly Operator[]
   #watermark = -Infinity
+  #isClosed = false
 
   constructor(private readonly options: OperatorChainOptions) {
     const { layout, services } = options
@@ -97,9 +98,10 @@ export class OperatorChain {
       ...(restored && states ? { restored: restoredOf(restored, spec.id, states) } : {}),
       ...(restored?.finished ? { finished: restored.finished } : {}),
       entering: () => this.#blame(index),
-      async createKeyedState() {
+      createKeyedState: async () => {
         const backend = createKeyedState({ operatorId: spec.id, fail })
         if (states) await backend.restore(states)
+        if (this.#isClosed) backend.close() // Its operator did not have it yet.
         return backend
       },
     }
@@ -196,6 +198,7 @@ export class OperatorChain {
   }
   /** In order; every operator is closed, the first error is thrown. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const errors: unknown[] = []
     for (const [index, operator] of this.#order) {
       this.#blame(index)

@@ -270,6 +270,12 @@ test('what the tables of restored state will need is asked of the memory budget'
 
 test('a closed backend takes no more turns', async (t) => {
   const { chunks, refs } = await base()
+  const closed = createKeyedStateBackend(backendOptions({ chunks }))
+  const restoring = closed.restore([subtaskState(refs)])
+  closed.close()
+  await restoring
+  closed.state(text)
+  t.false(closed.isRestoring, 'its task ended before the bytes had come')
   const { clock, backend } = await reopened(chunks, refs)
   backend.close()
   await settle(clock)
