@@ -337,8 +337,8 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
 /** Those that happen by chance. */
 export const RANDOM_FAULTS: readonly string[] = Object.keys(FAULTS).filter((name) => !FAULTS[name]!.onRequest)
 
-/** By its weight. */
-export function pickFault(cluster: SimulatedCluster, among: readonly string[] = RANDOM_FAULTS): string {
+/** By its weight; undefined: none of them may happen here. */
+export function pickFault(cluster: SimulatedCluster, among: readonly string[] = RANDOM_FAULTS): string | undefined {
   const entries = Object.entries(FAULTS).filter(
     ([name, { harmsTasks }]) => among.includes(name) && !(harmsTasks && cluster.options.sparesTasks),
   )
@@ -347,5 +347,5 @@ export function pickFault(cluster: SimulatedCluster, among: readonly string[] = 
     left -= weight
     if (left < 0) return name
   }
-  return entries[0]?.[0] ?? among[0]!
+  return entries[0]?.[0]
 }

@@ -158,7 +158,8 @@ class Simulation {
     const { clock, random, invariants } = this.#cluster
     for (let step = 0; step < this.#steps && invariants.problems.length === 0 && !this.#isDone; step++) {
       await this.#pass(between(random, 50, 2 * MS_A_FAULT))
-      this.#beginFault(pickFault(this.#cluster, this.options.faults))
+      const fault = pickFault(this.#cluster, this.options.faults)
+      if (fault !== undefined) this.#beginFault(fault)
     }
     // Now and then each lasts as long as it would by itself.
     if (this.#ends.size > 0) await this.#pass(random.next() < 0.4 ? FAULT_MS_MAX : between(random, 0, 4_000), () => this.#ends.size === 0)
