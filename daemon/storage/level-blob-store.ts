@@ -46,10 +46,22 @@ export class LevelBlobStore implements BlobStore {
 
   put(name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<BlobInfo> {
     return this.#inTurn(name, async () => {
-      const existing = await this.#value(name)
-      if (existing) this.#left.delete(existing.serial) // Whole, though its write was reported as failed.
+      const existing = await this.#durable(name)
       return existing ? this.#compare(name, existing, content) : this.#write(name, content)
     })
+  }
+  /** A blob whose write was reported as failed may show until the database is opened anew, and be gone then; or it is on disk. */
+  async #durable(name: string): Promise<BlobValue | undefined> {
+    const value = await this.#value(name)
+    if (!value || !this.#left.has(value.serial)) return value
+    try {
+      await this.db.batch([])
+    } catch (error) {
+      throw storageError(error, `put of ${name}`)
+    }
+    const found = await this.#value(name)
+    if (found) this.#left.delete(found.serial)
+    return found
   }
 
   async #write(name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<BlobInfo> {
@@ -139,9 +151,10 @@ export class LevelBlobStore implements BlobStore {
     }
   }
 
+  /** What a failed write has left is not there: nobody may count on it. */
   async info(name: string): Promise<BlobInfo | undefined> {
     const value = await this.#value(name)
-    return value && { name, bytes: value.bytes, crc32: value.crc32 }
+    return value && !this.#left.has(value.serial) ? { name, bytes: value.bytes, crc32: value.crc32 } : undefined
   }
 
   async delete(names: readonly string[]): Promise<void> {

@@ -137,6 +137,35 @@ test('a put that was reported as failed, and is there all the same, is a whole b
   t.deepEqual(await store.get('a'), bytes(100_000))
 })
 
+test('a blob that shows although its write was reported as failed counts only once it is on disk', async (t) => {
+  const { disk, room, db, store } = await opened()
+  let writes = 0
+  let begun = () => {}
+  const second = new Promise<void>((resolve) => (begun = resolve))
+  disk.before = async () => {
+    const mine = ++writes
+    if (mine === 1) await second
+    if (mine === 2) {
+      begun()
+      await new Promise(setImmediate)
+    }
+    disk.full = mine === 1
+  }
+  room.yes = false
+  const failing = t.throwsAsync(store.put('x', bytes(10)), { code: 'STORAGE_FULL' })
+  await t.throwsAsync(store.put('a', bytes(10)), { code: 'STORAGE_FULL' }) // Behind the half of the other's record.
+  await failing
+  t.deepEqual(await store.get('a'), bytes(10))
+  t.is(await store.info('a'), undefined)
+  await t.throwsAsync(store.put('a', bytes(10)), { code: 'STORAGE_FULL' })
+  room.yes = true
+  await store.put('a', bytes(10))
+  await db.close()
+  await db.open()
+  t.deepEqual(await store.get('a'), bytes(10))
+  t.truthy(await store.info('a'))
+})
+
 test('what a failed put has left is removed once there is room', async (t) => {
   const { disk, room, db, store } = await opened()
   let writes = 0
