@@ -1,5 +1,5 @@
 import { FlottError, isFlottError } from '#core/errors.js'
-import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
+import type { ClusterFact, DisposalFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
 
 /** Versioned nodes: what ZooKeeper, a Level and memory have in common. Every call's outcome is certain when it returns. */
 export interface FactNodes {
@@ -14,7 +14,7 @@ export interface FactNodes {
   /** FACT_CONFLICT; a node that is gone is no error. */
   remove(node: FactName, version: number): Promise<void>
 }
-export type FactFolder = 'jobs' | 'retained' | 'taskmanagers'
+export type FactFolder = 'jobs' | 'retained' | 'disposals' | 'taskmanagers'
 export type FactName = 'isr' | 'cluster' | `${FactFolder}/${string}`
 
 /** ZooKeeper takes 1 MB, but every byte is written by each server of the ensemble: what is larger belongs into a blob. */
@@ -73,6 +73,20 @@ export class NodeFactStore implements FactStore {
 
   deleteRetained(jobId: string): Promise<void> {
     return this.#remove(`retained/${jobId}`)
+  }
+
+  async listDisposals(): Promise<readonly DisposalFact[]> {
+    const names = await this.nodes.list('disposals')
+    const found = await Promise.all(names.map((name) => this.#read<DisposalFact>(`disposals/${name}`)))
+    return found.flatMap((disposal) => disposal?.value ?? [])
+  }
+
+  setDisposal(fact: DisposalFact): Promise<void> {
+    return this.#put(`disposals/${fact.requestId}`, fact)
+  }
+
+  deleteDisposal(requestId: string): Promise<void> {
+    return this.#remove(`disposals/${requestId}`)
   }
 
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {

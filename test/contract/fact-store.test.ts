@@ -156,6 +156,18 @@ for (const [kind, open] of Object.entries(implementations)) {
     t.deepEqual(await store.listJobs(), ['j'])
   })
 
+  check('a disposal is set over itself, listed and deleted', async (t, store, other) => {
+    const fact = { requestId: 'r', askedTime: 1, paths: ['flott:/j/chk-1'] }
+    t.deepEqual(await store.listDisposals(), [])
+    await store.setDisposal(fact)
+    await store.setDisposal({ ...fact, outcome: {} })
+    await other.sync()
+    t.deepEqual(await other.listDisposals(), [{ ...fact, outcome: {} }])
+    await store.deleteDisposal('r')
+    await store.deleteDisposal('r')
+    t.deepEqual(await store.listDisposals(), [])
+  })
+
   check('creating the same job again is idempotent, another one of its id is refused', async (t, store) => {
     await store.createJob(job('j'))
     t.is(await store.createJob(job('j')), 0)

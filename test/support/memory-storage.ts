@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
-import type { ClusterFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
+import type { ClusterFact, DisposalFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
 
 export class MemoryBlobs implements BlobStore {
   readonly blobs = new Map<string, Uint8Array>()
@@ -83,6 +83,16 @@ export class MemoryFacts implements FactStore {
   }
   async deleteRetained(jobId: string): Promise<void> {
     this.retained.delete(jobId)
+  }
+  readonly disposals = new Map<string, DisposalFact>()
+  async listDisposals(): Promise<readonly DisposalFact[]> {
+    return [...this.disposals.values()]
+  }
+  async setDisposal(fact: DisposalFact): Promise<void> {
+    this.disposals.set(fact.requestId, fact)
+  }
+  async deleteDisposal(requestId: string): Promise<void> {
+    this.disposals.delete(requestId)
   }
   async readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {
     return undefined

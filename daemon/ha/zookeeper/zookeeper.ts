@@ -68,6 +68,7 @@ export class ClusterPaths {
   readonly cluster: string
   readonly jobs: string
   readonly retained: string
+  readonly disposals: string
   readonly taskManagers: string
   readonly registrations: string
   constructor(clusterId: string, rootPath = '/flott') {
@@ -78,6 +79,7 @@ export class ClusterPaths {
     this.cluster = `${this.root}/cluster`
     this.jobs = `${this.root}/jobs`
     this.retained = `${this.root}/retained`
+    this.disposals = `${this.root}/disposals`
     this.taskManagers = `${this.root}/taskmanagers`
     this.registrations = `${this.root}/registrations`
   }
@@ -95,6 +97,6 @@ export class ClusterPaths {
   get folders(): readonly string[] {
     const parts = this.root.split('/').filter((p) => p !== '')
     const parents = parts.map((_, i) => `/${parts.slice(0, i + 1).join('/')}`)
-    return [...parents, this.election, this.jobs, this.retained, this.taskManagers, this.registrations]
+    return [...parents, this.election, this.jobs, this.retained, this.disposals, this.taskManagers, this.registrations]
   }
 }

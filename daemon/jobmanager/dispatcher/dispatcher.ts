@@ -87,7 +87,14 @@ export class Dispatcher implements DispatcherGateway {
     const { reign, blobs, clock, random, logger, resourceManager: slots, application } = options
     this.#completed = new CompletedJobs({ ...options.completed, ...(application ? { keeps: application.jobId } : {}) })
     this.#retained = new RetainedCheckpoints({ reign, blobs, logger, onChanged: (fact) => this.#completed.update(fact) })
-    this.#disposals = new Disposals({ clock, random, dispose: (path) => this.#retained.dispose(path) })
+    this.#disposals = new Disposals({
+      reign,
+      clock,
+      random,
+      logger,
+      find: (path) => this.#retained.find(path),
+      dispose: (path) => this.#retained.dispose(path),
+    })
     this.#parked = new ParkedJobs({ clock, logger, slots, retry: (jobId, release) => this.#retry(jobId, release) })
   }
 
@@ -95,6 +102,8 @@ export class Dispatcher implements DispatcherGateway {
   async recover(): Promise<void> {
     const { reign, clock } = this.options
     const { facts } = reign
+    const disposals = this.#disposals.recover()
+    disposals.catch(() => {}) // Below.
     // All at once, and all to their end: what has begun when this fails can be stopped.
     const recovered = await Promise.allSettled(
       (await facts.listJobs()).map(async (jobId) => {
@@ -103,6 +112,7 @@ export class Dispatcher implements DispatcherGateway {
       }),
     )
     for (const outcome of recovered) if (outcome.status === 'rejected') throw outcome.reason
+    await disposals
     this.#expirations = every(clock, EXPIRATION_CHECK_MS, () => this.#expire(), { unref: true })
   }
   /** JobMasters stop; the jobs themselves go on. Idempotent. */
@@ -209,7 +219,7 @@ export class Dispatcher implements DispatcherGateway {
   listRetainedCheckpoints(): Promise<readonly RetainedCheckpoint[]> {
     return this.#retained.list()
   }
-  async triggerDisposal({ path }: { path: string }): Promise<{ requestId: string }> {
+  triggerDisposal({ path }: { path: string }): Promise<{ requestId: string }> {
     return this.#disposals.trigger(path)
   }
   async disposalStatus({ requestId }: { requestId: string }): Promise<DisposalStatus> {
@@ -411,6 +421,7 @@ export class Dispatcher implements DispatcherGateway {
     return job
   }
   #expire(): void {
+    this.#disposals.forget()
     for (const job of this.#completed.expire(this.options.clock.now()))
       this.#forget(job).catch((error: unknown) => {
         if (isFlottError(error, 'FACT_NOT_FOUND') || this.#stopped) return

@@ -123,6 +123,10 @@ export class RetainedCheckpoints {
     }
   }
 
+  /** What there is to dispose of. CHECKPOINT_NOT_FOUND, CHECKPOINT_IN_USE. */
+  find(asked: CheckpointPath): Promise<readonly string[]> {
+    return this.#inTurn(async () => named(await this.#ownerOf(asked), asked).map(({ id }) => checkpointPath(asked.jobId, id)))
+  }
   /** One, or all of a job. Returns the paths. CHECKPOINT_NOT_FOUND, CHECKPOINT_IN_USE. */
   dispose(asked: CheckpointPath): Promise<readonly string[]> {
     return this.#inTurn(async () => {

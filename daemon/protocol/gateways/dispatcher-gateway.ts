@@ -30,7 +30,7 @@ export interface DispatcherGateway {
   listRetainedCheckpoints(request: Record<string, never>): Promise<readonly RetainedCheckpoint[]>
   /** Begins to dispose of a retained checkpoint, or of all of a job. INVALID_ARGUMENT; everything else is said by `disposalStatus`. */
   triggerDisposal(request: { path: string }): Promise<{ requestId: string }>
-  /** NOT_FOUND also when another leader was asked. */
+  /** Also of what an earlier leader was asked, for some minutes. NOT_FOUND. */
   disposalStatus(request: { requestId: string }): Promise<DisposalStatus>
 }
 

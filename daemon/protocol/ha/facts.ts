@@ -1,4 +1,5 @@
 import type { Epoch } from '#core/epoch.js'
+import type { SerializedError } from '#core/errors.js'
 import type { ExecutionState } from '../gateways/job-master-gateway.js'
 
 /**
@@ -80,6 +81,17 @@ export interface RetainedFact {
   readonly checkpoints: readonly CheckpointName[]
 }
 
+/** Retained checkpoints that somebody asked to dispose of, and whose outcome may still be asked for. */
+export interface DisposalFact {
+  readonly requestId: string
+  /** When, in ms since the epoch. */
+  readonly askedTime: number
+  /** What is to go. */
+  readonly paths: readonly string[]
+  /** Set once. */
+  readonly outcome?: { readonly failure?: SerializedError }
+}
+
 /** A JobManager disk: the UUID was made with its data directory. */
 export interface Replica {
   readonly jobManagerId: string
@@ -133,6 +145,10 @@ export interface FactStore {
   /** Over the one that is there. */
   setRetained(fact: RetainedFact): Promise<void>
   deleteRetained(jobId: string): Promise<void>
+  listDisposals(): Promise<readonly DisposalFact[]>
+  /** Over the one that is there. */
+  setDisposal(fact: DisposalFact): Promise<void>
+  deleteDisposal(requestId: string): Promise<void>
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined>
   /** `version` undefined creates the node. FACT_CONFLICT when someone else changed or created it. */
   setIsr(replicas: readonly Replica[], version: number | undefined): Promise<number>

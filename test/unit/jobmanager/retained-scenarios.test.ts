@@ -244,4 +244,42 @@ test('the outcome of a disposal is known for a while', async (t) => {
   t.is((await plane.dispatcher.disposalStatus({ requestId })).state, 'COMPLETED')
   await plane.clock.advance(300_000)
   await t.throwsAsync(plane.dispatcher.disposalStatus({ requestId }), { code: 'NOT_FOUND' })
+  t.is(plane.facts.disposals.size, 0)
+})
+
+test('a disposal outlives its leader: the next one ends it, and both know what became of it', async (t) => {
+  const { plane, facts, cancelled, paths } = await world()
+  await cancelled()
+  const { setJob } = facts
+  let dying = () => {}
+  const dies = new Promise<void>((resolve) => (dying = resolve))
+  facts.setJob = () => {
+    dying()
+    return new Promise(() => {}) // The leader is gone before it learns.
+  }
+  const { requestId } = await plane.dispatcher.triggerDisposal({ path: chk(2) })
+  await dies
+  facts.setJob = setJob
+  await plane.crashLeader()
+  await plane.lead()
+  await plane.clock.advance(10)
+  t.deepEqual(await plane.dispatcher.disposalStatus({ requestId }), { state: 'COMPLETED', paths: [chk(2)] })
+  t.deepEqual(await paths(), [chk(3), chk(1)])
+  await plane.crashLeader()
+  await plane.lead()
+  t.deepEqual(await plane.dispatcher.disposalStatus({ requestId }), { state: 'COMPLETED', paths: [chk(2)] })
+})
+
+test('a disposal that an earlier leader has done is done', async (t) => {
+  const { plane, facts, cancelled, dispose, paths } = await world()
+  await cancelled()
+  await dispose(chk(2))
+  const [done] = [...facts.disposals.values()]
+  const { outcome: _, ...unknown } = done!
+  facts.disposals.set(unknown.requestId, unknown)
+  await plane.crashLeader()
+  await plane.lead()
+  await plane.clock.advance(10)
+  t.deepEqual(await plane.dispatcher.disposalStatus(unknown), { state: 'COMPLETED', paths: [chk(2)] })
+  t.deepEqual(await paths(), [chk(3), chk(1)])
 })
