@@ -32,11 +32,15 @@ export class TaskCensus {
     this.cancelUnrecorded(taskManagerId, attempts)
   }
 
-  /** Attempts that no deployment names any more, or that count as lost: nobody waits for what they do. */
+  /**
+   * Attempts that no deployment names any more, or that count as lost: nobody waits for what they do. One that has FINISHED has said so
+   * itself: a heartbeat that knows it as running was overtaken by that.
+   */
   cancelUnrecorded(taskManagerId: string, attempts: readonly AttemptReport[]): void {
     const { context, graph } = this.options
     const runs = ({ state }: AttemptReport) => state === 'DEPLOYING' || state === 'INITIALIZING' || state === 'RUNNING'
-    const attemptIds = attempts.filter((attempt) => runs(attempt) && !graph.isCurrent(attempt.attemptId)).map(({ attemptId }) => attemptId)
+    const isWanted = (attemptId: string) => graph.isCurrent(attemptId) || graph.byAttempt(attemptId)?.state === 'FINISHED'
+    const attemptIds = attempts.filter((attempt) => runs(attempt) && !isWanted(attempt.attemptId)).map(({ attemptId }) => attemptId)
     if (attemptIds.length === 0) return
     context.logger.warn('tasks that are not ours any more are cancelled', { taskManagerId, attemptIds })
     context

@@ -272,6 +272,21 @@ test('a silent TaskManager is lost after the heartbeat timeout', async (t) => {
   t.is(second.running().length, 4)
 })
 
+test('a heartbeat that knows a task as running which has FINISHED is old: nothing is cancelled', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  const tm = await plane.taskManager('tm', 2)
+  await plane.dispatcher.submitJob({ jobGraph: connected() })
+  await plane.until(jobId, 'RUNNING')
+  await plane.clock.advance(100)
+  const [finished] = tm.running() as [string]
+  void tm.report(finished, 'FINISHED')
+  await plane.clock.advance(10)
+  tm.attempts.get(finished)!.state = 'RUNNING'
+  await plane.clock.advance(2_000)
+  t.is(tm.attempts.get(finished)!.state, 'RUNNING')
+})
+
 test('a task that its TaskManager does not know any more counts as lost', async (t) => {
   const plane = new ControlPlane()
   await plane.lead()
