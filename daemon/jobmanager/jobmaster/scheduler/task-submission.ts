@@ -1,5 +1,5 @@
 /** Brings tasks to their TaskManagers, and cancels them there: one message to each, repeated while its answer may still come. */
-import { isCallTrouble, serializeError } from '#core/errors.js'
+import { isCallTrouble } from '#core/errors.js'
 import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
 import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import type { ExecutionVertex } from '../executiongraph/execution-graph.js'
@@ -81,7 +81,7 @@ export class TaskSubmission {
           }),
         (error: unknown) =>
           context.run(() => {
-            context.logger.warn('tasks not cancelled yet', { taskManagerId, error: serializeError(error) })
+            context.logger.warn('tasks not cancelled yet', { taskManagerId, error })
             if (waiting().length > 0) this.#later(() => this.cancel(waiting()))
           }),
       )
