@@ -3,8 +3,8 @@ import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { Random } from '#core/random.js'
 import { type ClientHandle, openHandle } from './client-handle.js'
+import { connectHandle } from './connect-handle.js'
 import { NativeSession } from './native-session.js'
-import { errorOf, RC } from './result-codes.js'
 import type { ZooKeeper, ZooKeeperSession } from './zookeeper.js'
 import { reachableAddresses } from './zookeeper-addresses.js'
 
@@ -66,32 +66,9 @@ export class NativeZooKeeper implements ZooKeeper {
       await sleep(clock, RECONNECT_WAIT_MS)
     }
   }
-  async #tryToConnect(connect: string, withinMs: number, credentials: Credentials | undefined): Promise<ClientHandle | undefined> {
+  #tryToConnect(connect: string, withinMs: number, credentials: Credentials | undefined): Promise<ClientHandle | undefined> {
     const { authorization = [], sessionTimeoutMs: timeout } = this.options
     const own = credentials ? { client_id: credentials.id, client_password: credentials.password } : {}
-    const handle = openHandle({ connect, timeout, ...own })
-    try {
-      if (!(await this.#connected(handle, withinMs))) return undefined
-      for (const { scheme, auth } of authorization) {
-        const { rc, text } = await handle.call('add_auth', [scheme, auth])
-        if (rc !== RC.OK) throw errorOf(rc, `authorization by ${scheme}`, text)
-      }
-      return handle
-    } catch (error) {
-      await handle.close() // With a session that is of no use without.
-      throw error
-    }
-  }
-
-  #connected(handle: ClientHandle, withinMs: number): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const timer = this.deps.clock.setTimer(withinMs, () => handle.drop())
-      handle.onState = (state) => {
-        if (state === 'CONNECTING') return
-        timer.cancel()
-        if (state === 'EXPIRED') reject(new FlottError('ZOOKEEPER_SESSION_EXPIRED', 'ZooKeeper refused the session: it has ended'))
-        else resolve(state === 'CONNECTED')
-      }
-    })
+    return connectHandle(openHandle({ connect, timeout, ...own }), { clock: this.deps.clock, withinMs, authorization })
   }
 }

@@ -1,38 +1,13 @@
 /** A session over doubles of the library's handles. What real servers do is in test/contract. */
 import test from 'ava'
-import type { ClientHandle } from '#ha/zookeeper/client-handle.js'
-import type { Answer, HandleState } from '#ha/zookeeper/client-protocol.js'
+import type { Answer } from '#ha/zookeeper/client-protocol.js'
 import { NativeSession } from '#ha/zookeeper/native-session.js'
 import { RC } from '#ha/zookeeper/result-codes.js'
 import { FakeClock } from '../../support/fake-clock.js'
+import { HandleDouble, SESSION } from '../../support/handle-double.js'
 
-const SESSION = { id: '1', password: 'secret', timeoutMs: 4_000 }
 const DROPPED: Answer = { rc: RC.CLOSING, text: 'closing', values: [] }
 
-class HandleDouble implements ClientHandle {
-  state: HandleState = 'CONNECTED'
-  readonly session = SESSION
-  onState: (state: HandleState) => void = () => {}
-  closed = false
-  readonly #answers: ((answer: Answer) => void)[] = []
-  change: (() => void) | undefined
-
-  call(_method: string, _args: readonly unknown[], onChange?: () => void): Promise<Answer> {
-    this.change = onChange
-    return new Promise((resolve) => this.#answers.push(resolve))
-  }
-  drop(): void {}
-  async close(): Promise<void> {
-    this.closed = true
-  }
-  say(state: HandleState): void {
-    this.state = state
-    this.onState(state)
-  }
-  answer(answer: Answer): void {
-    this.#answers.shift()!(answer)
-  }
-}
 function session(handle = new HandleDouble()) {
   const clock = new FakeClock()
   const reattached: HandleDouble[] = []
