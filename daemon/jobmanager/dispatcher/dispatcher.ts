@@ -102,7 +102,7 @@ export class Dispatcher implements DispatcherGateway {
   async recover(): Promise<void> {
     const { reign, clock } = this.options
     const { facts } = reign
-    const disposals = this.#disposals.recover()
+    const disposals = facts.listDisposals()
     disposals.catch(() => {}) // Below.
     // All at once, and all to their end: what has begun when this fails can be stopped.
     const recovered = await Promise.allSettled(
@@ -112,7 +112,7 @@ export class Dispatcher implements DispatcherGateway {
       }),
     )
     for (const outcome of recovered) if (outcome.status === 'rejected') throw outcome.reason
-    await disposals
+    this.#disposals.resume(await disposals) // They change what is known of jobs.
     this.#expirations = every(clock, EXPIRATION_CHECK_MS, () => this.#expire(), { unref: true })
   }
   /** JobMasters stop; the jobs themselves go on. Idempotent. */

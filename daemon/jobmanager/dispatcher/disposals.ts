@@ -36,9 +36,8 @@ export class Disposals {
 
   constructor(private readonly options: DisposalsOptions) {}
 
-  /** Those of leaders before. Fails when they can not be read now. */
-  async recover(): Promise<void> {
-    const found = await this.options.reign.facts.listDisposals()
+  /** Those of leaders before. */
+  resume(found: readonly DisposalFact[]): void {
     for (const fact of [...found].sort((a, b) => a.askedTime - b.askedTime)) {
       this.#asked.set(fact.requestId, fact)
       if (!fact.outcome) void this.#run(fact)
