@@ -103,6 +103,8 @@ export class Application implements Service, ApplicationJob {
           ended: (code) => {
             this.#program = undefined
             if (code !== 0) logger.error('the program of the application has failed', { jobId, exitCode: code })
+            // The end of a process may be heard of before the last that it said.
+            if (this.#dispatcher?.knownJob(jobId)) this.#report({ kind: 'job-accepted' })
             this.#report({ kind: 'program-ended', code })
           },
         })

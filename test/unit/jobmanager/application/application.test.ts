@@ -66,6 +66,19 @@ test('the next leader adopts the job and does not run the program; the process e
   t.deepEqual(ends, [4])
 })
 
+test('a program that has ended before its word of the accepted job came has had one: it is cancelled, and then all end', async (t) => {
+  const { plane, programs, ends, announced } = await start()
+  await plane.lead()
+  await plane.taskManager('tm', 1)
+  await plane.dispatcher.submitJob({ jobGraph })
+  programs[0]!.ended(1)
+  t.is(announced(), 1)
+  t.deepEqual(ends, [])
+  await plane.until(jobId, 'CANCELED')
+  await plane.clock.advance(2_000)
+  t.deepEqual(ends, [1])
+})
+
 test('a leader that finds no job runs the program, whatever an earlier one had begun', async (t) => {
   const { plane, programs } = await start()
   await plane.lead()
