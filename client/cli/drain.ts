@@ -26,14 +26,12 @@ export async function drain(client: RestClusterClient, id: string, json: boolean
   }
 }
 
-/** Of the process that was asked. Where another one has its id, or the leader does not know it, it has gone, and nobody saw how. */
+/** Of the process that was asked. Where it is known no more it went long ago, and nobody could be asked how. */
 async function statusOf(client: RestClusterClient, last: DrainResponse): Promise<DrainResponse> {
-  const gone: DrainResponse = { ...last, state: last.slots === 0 ? 'DRAINED' : 'LOST', moving: false }
   try {
-    const status = await client.drainStatus(last['taskmanager-id'])
-    return status['process-id'] === last['process-id'] ? status : gone
+    return await client.drainStatus(last['taskmanager-id'], last['process-id'])
   } catch (error) {
-    if (isFlottError(error, 'NOT_FOUND')) return gone
+    if (isFlottError(error, 'NOT_FOUND')) return { ...last, state: last.slots === 0 ? 'DRAINED' : 'LOST', moving: false }
     throw error
   }
 }

@@ -119,12 +119,21 @@ export class RestClusterClient implements ClusterClient {
     return this.#get('/v1/taskmanagers')
   }
   /** Asks the TaskManager to go. NOT_FOUND. */
-  drainTaskManager(id: string): Promise<DrainResponse> {
-    return this.#transport.send({ method: 'POST', path: drainPath(id) })
+  async drainTaskManager(id: string): Promise<DrainResponse> {
+    let mayBeDone = false
+    const onUnknown = () => {
+      mayBeDone = true
+    }
+    try {
+      return await this.#transport.send({ method: 'POST', path: drainPath(id), onUnknown })
+    } catch (error) {
+      if (mayBeDone && isFlottError(error, 'NOT_FOUND')) return this.drainStatus(id) // It has gone meanwhile.
+      throw error
+    }
   }
-  /** NOT_FOUND also when a leader since then has never known it. */
-  drainStatus(id: string): Promise<DrainResponse> {
-    return this.#get(drainPath(id))
+  /** Of the process that has the id, or was the last to have it; or of this one. NOT_FOUND also when it went too long ago. */
+  drainStatus(id: string, processId?: string): Promise<DrainResponse> {
+    return this.#get(drainPath(id) + (processId === undefined ? '' : `?process-id=${encodeURIComponent(processId)}`))
   }
   describeJob(jobId: string, signal?: AbortSignal): Promise<JobDetailsResponse> {
     return this.#get(`/v1/jobs/${jobId}`, signal)

@@ -1,5 +1,15 @@
 import { FlottError, isFlottError } from '#core/errors.js'
-import type { ClusterFact, DisposalFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
+import type {
+  ClusterFact,
+  DisposalFact,
+  DrainFact,
+  FactStore,
+  GivenUpMark,
+  JobFact,
+  Replica,
+  RetainedFact,
+  Versioned,
+} from '#protocol/ha/facts.js'
 
 /** Versioned nodes: what ZooKeeper, a Level and memory have in common. Every call's outcome is certain when it returns. */
 export interface FactNodes {
@@ -14,7 +24,7 @@ export interface FactNodes {
   /** FACT_CONFLICT; a node that is gone is no error. */
   remove(node: FactName, version: number): Promise<void>
 }
-export type FactFolder = 'jobs' | 'retained' | 'disposals' | 'taskmanagers'
+export type FactFolder = 'jobs' | 'retained' | 'disposals' | 'drains' | 'taskmanagers'
 export type FactName = 'isr' | 'cluster' | `${FactFolder}/${string}`
 
 /** ZooKeeper takes 1 MB, but every byte is written by each server of the ensemble: what is larger belongs into a blob. */
@@ -75,10 +85,8 @@ export class NodeFactStore implements FactStore {
     return this.#remove(`retained/${jobId}`)
   }
 
-  async listDisposals(): Promise<readonly DisposalFact[]> {
-    const names = await this.nodes.list('disposals')
-    const found = await Promise.all(names.map((name) => this.#read<DisposalFact>(`disposals/${name}`)))
-    return found.flatMap((disposal) => disposal?.value ?? [])
+  listDisposals(): Promise<readonly DisposalFact[]> {
+    return this.#readAll('disposals')
   }
 
   setDisposal(fact: DisposalFact): Promise<void> {
@@ -87,6 +95,18 @@ export class NodeFactStore implements FactStore {
 
   deleteDisposal(requestId: string): Promise<void> {
     return this.#remove(`disposals/${requestId}`)
+  }
+
+  listDrains(): Promise<readonly DrainFact[]> {
+    return this.#readAll('drains')
+  }
+
+  setDrain(fact: DrainFact): Promise<void> {
+    return this.#put(drainOf(fact.processId), fact)
+  }
+
+  deleteDrain(processId: string): Promise<void> {
+    return this.#remove(drainOf(processId))
   }
 
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {
@@ -154,6 +174,12 @@ export class NodeFactStore implements FactStore {
     return found && { value: JSON.parse(Buffer.from(found.bytes).toString()) as T, version: found.version }
   }
 
+  async #readAll<T>(folder: FactFolder): Promise<readonly T[]> {
+    const names = await this.nodes.list(folder)
+    const found = await Promise.all(names.map((name) => this.#read<T>(`${folder}/${name}`)))
+    return found.flatMap((fact) => (fact ? [fact.value] : []))
+  }
+
   /** Over the one that is there. */
   async #put(node: FactName, fact: unknown): Promise<void> {
     const found = await this.nodes.read(node)
@@ -177,6 +203,10 @@ export class NodeFactStore implements FactStore {
 /** Its id may have any characters. */
 function markOf(taskManagerId: string): FactName {
   return `taskmanagers/${encodeURIComponent(taskManagerId)}`
+}
+/** Its id is what the TaskManager says. */
+function drainOf(processId: string): FactName {
+  return `drains/${encodeURIComponent(processId)}`
 }
 function encode(node: string, fact: unknown): Buffer {
   const bytes = Buffer.from(JSON.stringify(fact))

@@ -80,8 +80,9 @@ export class LeaderServices {
   /** Takes the jobs over. Nobody is served yet. */
   async recover(): Promise<void> {
     this.resourceManager.start()
-    const { dispatcher } = this
-    await (this.#givenUp ? Promise.all([this.#givenUp.load(), dispatcher.recover()]) : dispatcher.recover())
+    const { dispatcher, reign } = this
+    const [drains] = await Promise.all([reign.facts.listDrains(), this.#givenUp?.load(), dispatcher.recover()])
+    this.resourceManager.resumeDrains(drains)
   }
   /** TaskManagers may register, and where there is an application, its program may run. */
   serve(): void {

@@ -1,6 +1,7 @@
 /**
  * A TaskManager that is to go: it takes no new slots, tells the leader again and again that it wants to be drained, and goes when there
  * is nothing left, or nothing to wait for. The wish is this process's alone: a leader learns it by the calls, and by the registration.
+ * An operator's request is that wish from the moment at which it comes here (resourcemanager/drains.ts has what is before and after).
  *
  * State: since when it waits without a leader, until when it waits at all, and whether it waits for slots that are not there.
  * Event: how things are at the moment; what follows, in this order
@@ -9,8 +10,11 @@
  *   no leader answers                   -> wait; not patient: only as long as a change of leader may take
  *   the leader says that a job moves    -> wait
  *   it says that nothing can be moved   -> not patient: go. So a cluster that is stopped as a whole stops at once
+ * Before it goes, it says goodbye with what became of it. Where an operator waits for that, and no leader takes it, the next one is told:
+ * patient still, it waits for as long as a change of leader may take.
  *
- * Invariants: it goes at the latest at its time; once it is drained nothing is allocated to it any more, since it refuses by itself.
+ * Invariants: it goes at the latest at its time, or after that wait; once it is drained nothing is allocated to it any more, since it
+ * refuses by itself.
  */
 import { type Clock, sleep } from '#core/clock.js'
 import type { Logger } from '#core/logger.js'
@@ -68,6 +72,8 @@ export interface DepartureOptions {
   slots(): number
   /** Tells the leader of the wish; undefined where none is known. */
   ask(): Promise<DrainProgress> | undefined
+  /** Tells the leader how it ends. Rejects where none took that. */
+  sayGoodbye(outcome: DepartureOutcome): Promise<void>
 }
 
 /** The shell: asks, looks, and decides anew. */
@@ -98,8 +104,23 @@ export class Departure {
       const { departure, outcome } = stepDeparture(before, { nowMs: clock.monotonicMs(), slots: slots(), progress })
       this.#state = departure
       this.outcome = outcome
-      if (outcome) return logger[outcome.drained ? 'info' : 'warn']('the TaskManager goes', { ...outcome })
+      if (outcome) {
+        logger[outcome.drained ? 'info' : 'warn']('the TaskManager goes', { ...outcome })
+        return this.#sayGoodbye(outcome)
+      }
       if (departure.missing.join() !== before.missing.join()) logger.info('draining waits', { missing: departure.missing })
+      await sleep(clock, POLL_MS)
+    }
+  }
+  async #sayGoodbye(outcome: DepartureOutcome): Promise<void> {
+    const { clock, logger, sayGoodbye } = this.options
+    const untilMs = clock.monotonicMs() + LEADERLESS_MS
+    for (;;) {
+      try {
+        return await sayGoodbye(outcome)
+      } catch (error) {
+        if (!this.#state!.patient || clock.monotonicMs() >= untilMs) return logger.warn('the leader did not take the goodbye', { error })
+      }
       await sleep(clock, POLL_MS)
     }
   }

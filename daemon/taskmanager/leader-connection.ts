@@ -24,6 +24,7 @@ const RETRY_MS_MAX = 1_000
 const LEADERLESS_CHECK_MS = 1_000
 
 export interface LeaderConnectionOptions {
+  readonly taskManagerId: string
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -54,6 +55,7 @@ export class LeaderConnection {
   /** Aborted when another leader is known, or this side stops. */
   #pursuit = new AbortController()
   #stopped = false
+  #saidGoodbye = false
   readonly #leadership: HeartbeatMonitor<void>
 
   constructor(private readonly options: LeaderConnectionOptions) {
@@ -66,18 +68,24 @@ export class LeaderConnection {
     this.#leadership.start()
     this.#watchLeadership()
   }
-  /** Says goodbye, when there is a leader to say it to. */
+  /** A leader that takes it does not see this process again. LEADER_UNKNOWN where there is none. */
+  async sayGoodbye(cause: string, drained?: boolean): Promise<void> {
+    if (this.#saidGoodbye) return
+    const { resourceManager } = this
+    if (!resourceManager) throw new FlottError('LEADER_UNKNOWN', 'there is no leader to say goodbye to')
+    const { taskManagerId } = this.options
+    await resourceManager.disconnectTaskManager({ taskManagerId, cause, ...(drained === undefined ? {} : { drained }) })
+    this.#saidGoodbye = true
+  }
+  /** Says goodbye, unless it has, when there is a leader to say it to. */
   async stop(cause: string, drained?: boolean): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
     this.#leadership.stop()
     this.#unwatch?.()
-    const { taskManagerId } = this.options.registration()
-    await this.resourceManager
-      ?.disconnectTaskManager({ taskManagerId, cause, ...(drained === undefined ? {} : { drained }) })
-      .catch((error: unknown) => {
-        this.options.logger.warn('the leader did not take the goodbye', { error })
-      })
+    await this.sayGoodbye(cause, drained).catch((error: unknown) => {
+      if (!isFlottError(error, 'LEADER_UNKNOWN')) this.options.logger.warn('the leader did not take the goodbye', { error })
+    })
     this.#pursuit.abort(new FlottError('SHUTTING_DOWN', cause))
     this.#drop(cause)
   }
@@ -104,7 +112,7 @@ export class LeaderConnection {
 
   /** Nobody leading, or nobody known to, changes nothing: the old one may go on, its connection says when it is gone. */
   #leaderIs(leader: LeaderInfo | undefined): void {
-    if (!leader || this.#stopped) return
+    if (!leader || this.#stopped || this.#saidGoodbye) return
     if (compareEpochs(leader.epoch, this.options.network.seen.value) < 0) return // Old news.
     const known = this.#leader
     if (known && known.rpcAddress === leader.rpcAddress && compareEpochs(known.epoch, leader.epoch) === 0) return
@@ -186,7 +194,7 @@ export class LeaderConnection {
     if (this.#registered?.connection !== connection) return
     this.options.logger.warn('connection to the leader lost', { error: connection.closed.reason })
     this.#drop('lost')
-    if (this.#leader && !this.#stopped) this.#pursue(this.#leader) // It may be there still: one try at once, then with pauses.
+    if (this.#leader && !this.#stopped && !this.#saidGoodbye) this.#pursue(this.#leader) // It may be there still: one try at once, then with pauses.
   }
   #drop(reason: string): void {
     const registered = this.#registered

@@ -145,6 +145,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
         this.#mailbox.run(() => this.#postTo(attemptId, { kind: 'channel-broken', attemptId, channel, cause: serializeError(cause) })),
     })
     this.#leader = new LeaderConnection({
+      taskManagerId,
       clock,
       random,
       logger,
@@ -180,6 +181,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
       timeoutMs: options.drainTimeoutMs,
       slots: () => this.#slots.filter(({ state }) => state === 'ALLOCATED' || state === 'ACTIVE').length,
       ask: () => this.#leader.resourceManager?.drainTaskManager({ taskManagerId }),
+      sayGoodbye: ({ cause, drained }) => this.#leader.sayGoodbye(cause, drained),
     })
   }
 

@@ -168,6 +168,18 @@ for (const [kind, open] of Object.entries(implementations)) {
     t.deepEqual(await store.listDisposals(), [])
   })
 
+  check('a drain is set over itself, listed and deleted, whatever its process is called', async (t, store, other) => {
+    const fact = { taskManagerId: 'a/b', processId: '../p', askedTime: 1 }
+    const outcome = { state: 'NOT_DRAINED' as const, slots: 1, missing: ['slots'], time: 2 }
+    await store.setDrain(fact)
+    await store.setDrain({ ...fact, outcome })
+    await other.sync()
+    t.deepEqual(await other.listDrains(), [{ ...fact, outcome }])
+    await store.deleteDrain('../p')
+    await store.deleteDrain('../p')
+    t.deepEqual(await store.listDrains(), [])
+  })
+
   check('creating the same job again is idempotent, another one of its id is refused', async (t, store) => {
     await store.createJob(job('j'))
     t.is(await store.createJob(job('j')), 0)

@@ -4,7 +4,17 @@ import { isDeepStrictEqual } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { FlottError } from '#core/errors.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
-import type { ClusterFact, DisposalFact, FactStore, GivenUpMark, JobFact, Replica, RetainedFact, Versioned } from '#protocol/ha/facts.js'
+import type {
+  ClusterFact,
+  DisposalFact,
+  DrainFact,
+  FactStore,
+  GivenUpMark,
+  JobFact,
+  Replica,
+  RetainedFact,
+  Versioned,
+} from '#protocol/ha/facts.js'
 
 export class MemoryBlobs implements BlobStore {
   readonly blobs = new Map<string, Uint8Array>()
@@ -93,6 +103,16 @@ export class MemoryFacts implements FactStore {
   }
   async deleteDisposal(requestId: string): Promise<void> {
     this.disposals.delete(requestId)
+  }
+  readonly drains = new Map<string, DrainFact>()
+  async listDrains(): Promise<readonly DrainFact[]> {
+    return [...this.drains.values()]
+  }
+  async setDrain(fact: DrainFact): Promise<void> {
+    this.drains.set(fact.processId, fact)
+  }
+  async deleteDrain(processId: string): Promise<void> {
+    this.drains.delete(processId)
   }
   async readIsr(): Promise<Versioned<readonly Replica[]> | undefined> {
     return undefined

@@ -69,6 +69,7 @@ export class ClusterPaths {
   readonly jobs: string
   readonly retained: string
   readonly disposals: string
+  readonly drains: string
   readonly taskManagers: string
   readonly registrations: string
   constructor(clusterId: string, rootPath = '/flott') {
@@ -80,6 +81,7 @@ export class ClusterPaths {
     this.jobs = `${this.root}/jobs`
     this.retained = `${this.root}/retained`
     this.disposals = `${this.root}/disposals`
+    this.drains = `${this.root}/drains`
     this.taskManagers = `${this.root}/taskmanagers`
     this.registrations = `${this.root}/registrations`
   }
@@ -97,6 +99,7 @@ export class ClusterPaths {
   get folders(): readonly string[] {
     const parts = this.root.split('/').filter((p) => p !== '')
     const parents = parts.map((_, i) => `/${parts.slice(0, i + 1).join('/')}`)
-    return [...parents, this.election, this.jobs, this.retained, this.disposals, this.taskManagers, this.registrations]
+    const { election, jobs, retained, disposals, drains, taskManagers, registrations } = this
+    return [...parents, election, jobs, retained, disposals, drains, taskManagers, registrations]
   }
 }

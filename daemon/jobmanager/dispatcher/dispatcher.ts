@@ -212,8 +212,8 @@ export class Dispatcher implements DispatcherGateway {
   drainTaskManager({ taskManagerId }: { taskManagerId: string }): Promise<DrainStatus> {
     return this.options.resourceManager.requestDrain(taskManagerId)
   }
-  async drainStatus({ taskManagerId }: { taskManagerId: string }): Promise<DrainStatus> {
-    return this.options.resourceManager.drainStatus(taskManagerId)
+  async drainStatus({ taskManagerId, processId }: { taskManagerId: string; processId?: string }): Promise<DrainStatus> {
+    return this.options.resourceManager.drainStatus(taskManagerId, processId)
   }
 
   listRetainedCheckpoints(): Promise<readonly RetainedCheckpoint[]> {
@@ -422,6 +422,7 @@ export class Dispatcher implements DispatcherGateway {
   }
   #expire(): void {
     this.#disposals.forget()
+    this.options.resourceManager.forgetDrains()
     for (const job of this.#completed.expire(this.options.clock.now()))
       this.#forget(job).catch((error: unknown) => {
         if (isFlottError(error, 'FACT_NOT_FOUND') || this.#stopped) return

@@ -141,6 +141,7 @@ class ParkedSlots implements SlotOwner {
   drainProgress(): { readonly moving: false; readonly missing: string } {
     return { moving: false, missing: 'it is parked' }
   }
+  slotsFound(): undefined {}
   slotsGranted(): void {}
   slotLost(): void {}
   taskManagerLost(): void {}

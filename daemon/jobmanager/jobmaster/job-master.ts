@@ -317,6 +317,9 @@ export class JobMaster implements JobMasterContext, SlotOwner, Endpoint<JobMaste
   drainProgress(taskManagerId: string): DrainProgressOfJob | undefined {
     return this.#drain.progress(taskManagerId)
   }
+  slotsFound(processId: string): number {
+    return this.#takeover.slotsFound(processId)
+  }
   heartbeatReceived(heartbeat: JobHeartbeat): void {
     this.run(() => this.#census.heartbeatReceived(heartbeat))
   }

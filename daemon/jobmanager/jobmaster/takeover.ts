@@ -44,6 +44,8 @@ export class Takeover {
   #timer: Timer | undefined
   readonly #adopted: AttemptReport[] = []
   readonly #sendAgain: ExecutionVertex[] = []
+  /** Those with tasks that had not finished, by process. */
+  readonly #slotsFound = new Map<string, Set<string>>()
   /** What readers say before the enumerators are there. */
   #held: (() => void)[] | undefined
 
@@ -62,6 +64,7 @@ export class Takeover {
     deployer.waitForTakeover()
     const recorded = new Map<ExecutionVertex, RecordedAttempt>()
     for (const location of record.attempts) {
+      this.#found(location)
       const vertex = graph.subtasksOf(location.vertexId)[location.subtaskIndex]
       if (!vertex) continue
       recorded.set(vertex, { attempt: location.attemptId, attemptNumber: location.attemptNumber, slot: slotOf(location) })
@@ -69,6 +72,9 @@ export class Takeover {
     }
     scheduler.adopt(recorded)
     this.#settle()
+  }
+  slotsFound(processId: string): number {
+    return this.#slotsFound.get(processId)?.size ?? 0
   }
   /** What the job still waits for. */
   get waitsFor(): string | undefined {
@@ -127,6 +133,11 @@ export class Takeover {
     }
   }
 
+  #found({ attemptId, allocationId, processId }: AttemptLocation): void {
+    if (processId === undefined || this.#reconciliation?.finished.has(attemptId)) return
+    const slots = this.#slotsFound.get(processId) ?? new Set()
+    this.#slotsFound.set(processId, slots.add(allocationId))
+  }
   /** The slots of the deployment that the TaskManager still holds are ours again. */
   #adoptSlots(taskManagerId: string, processId: string, slots: readonly SlotReport[]): void {
     const { graph, pool } = this.options

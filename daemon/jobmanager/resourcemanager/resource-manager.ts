@@ -2,7 +2,7 @@
  * Knows the TaskManagers and their slots, and hands slots out to jobs. Standalone: it gives what has registered, and starts nothing. The
  * slot manager decides; this endpoint tells it what happened and does what it says.
  */
-import type { Clock } from '#core/clock.js'
+import { type Clock, sleep } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
@@ -15,39 +15,32 @@ import type {
   TaskManagerRegistration,
 } from '#protocol/gateways/resource-manager-gateway.js'
 import { type TaskExecutorGateway, type TaskExecutorHeartbeat, taskExecutorGateway } from '#protocol/gateways/task-executor-gateway.js'
+import type { DrainFact, DrainOutcome } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
+import { namesProcessOf } from '#protocol/ha/registrations.js'
 import { HeartbeatMonitor } from '#rpc/heartbeat.js'
 import { Mailbox } from '#rpc/mailbox.js'
 import type { CallContext, Endpoint, RpcConnection } from '#rpc/rpc.js'
+import { type ConnectedTaskManager, detailsOf, infoOf } from './connected-task-manager.js'
+import { Drains } from './drains.js'
 import type { GivenUpTaskManagers } from './given-up.js'
 import { freeSlotCount, NO_SLOTS, type SlotEffect, type SlotEvent, type SlotManagerState, stepSlots, waitingFor } from './slot-manager.js'
 import type { SlotOwner, SlotProvider, TaskManagerInfo, WantedSlot } from './slot-provider.js'
 
-/** A slot that was refused is looked at again after this long, so that a TaskManager that refuses at once is not asked in a loop. */
-const FREE_RETRY_MS = 1_000
-/** How many of those that have gone are remembered, for who asks what became of them. */
-const GONE_MAX = 100
-const NOTHING_LEFT: DrainProgress = { slots: 0, moving: false, missing: [] }
+/** What a TaskManager refused is asked again after this long, so that one that refuses at once is not asked in a loop. */
+const RETRY_MS = 1_000
+/** How often a new leader looks whether the TaskManager that is to be drained has come to it. */
+const COMING_CHECK_MS = 50
 
 export interface ResourceManagerOptions {
   readonly clock: Clock
   readonly logger: Logger
-  readonly reign: Pick<Reign, 'epoch' | 'holds' | 'registrations'>
+  readonly reign: Pick<Reign, 'epoch' | 'facts' | 'holds' | 'registrations' | 'signal' | 'whenConfirmed'>
   readonly clusterUuid: string
   readonly heartbeatIntervalMs: number
   readonly heartbeatTimeoutMs: number
   /** Absent: who was given up is taken back as it comes, and what it still has is taken from it then. */
   readonly givenUp?: GivenUpTaskManagers
-}
-
-interface ConnectedTaskManager {
-  readonly registration: TaskManagerRegistration
-  readonly connection: RpcConnection
-  readonly gateway: TaskExecutorGateway
-  slots: readonly SlotReport[]
-  last?: TaskExecutorHeartbeat
-  heartbeats: number
-  draining: boolean
 }
 
 export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotProvider {
@@ -56,18 +49,34 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   readonly #mailbox: Mailbox
   readonly #taskManagers = new Map<string, ConnectedTaskManager>()
   readonly #jobMasters = new Map<string, SlotOwner>()
-  readonly #gone = new Map<string, DrainStatus>()
+  readonly #drains: Drains
+  #startedMs = 0
   readonly #heartbeats: HeartbeatMonitor<TaskExecutorHeartbeat>
 
   constructor(private readonly options: ResourceManagerOptions) {
-    const { clock, heartbeatIntervalMs: intervalMs, heartbeatTimeoutMs: timeoutMs, logger } = options
+    const { clock, heartbeatIntervalMs: intervalMs, heartbeatTimeoutMs: timeoutMs, logger, reign } = options
     this.#heartbeats = new HeartbeatMonitor({ clock, intervalMs, timeoutMs })
     this.#mailbox = new Mailbox((error) => logger.error('a turn of the ResourceManager failed', { error }))
+    const slotsFound = (processId: string) => this.#slotsFound(processId)
+    this.#drains = new Drains({ clock, logger, reign, goneAfterMs: timeoutMs, slotsFound })
   }
 
   start(): void {
+    this.#startedMs = this.options.clock.monotonicMs()
     this.#heartbeats.start()
-    this.options.reign.registrations?.watch(() => this.#mailbox.run(() => this.#tellRegistrations([...this.#jobMasters.values()])))
+    this.options.reign.registrations?.watch(() =>
+      this.#mailbox.run(() => {
+        this.#drains.look()
+        this.#tellRegistrations([...this.#jobMasters.values()])
+      }),
+    )
+  }
+  /** Drains that earlier leaders were asked for. To be called when the jobs are recovered, and before TaskManagers come. */
+  resumeDrains(facts: readonly DrainFact[]): void {
+    this.#drains.resume(facts)
+  }
+  forgetDrains(): void {
+    this.#drains.forget()
   }
   stop(): void {
     this.#stopped = true
@@ -100,10 +109,12 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     { taskManagerId, cause, drained }: { taskManagerId: string; cause: string; drained?: boolean },
     { connection }: CallContext,
   ): Promise<{ accepted: true }> {
-    this.#mailbox.run(() => {
+    await this.#mailbox.call(() => {
+      if (!this.options.reign.holds()) throw new FlottError('NOT_LEADER', 'the reign has ended')
       if (this.#taskManagers.get(taskManagerId)?.connection !== connection) return
       this.#lost(taskManagerId, cause, drained === undefined ? 'LOST' : drained ? 'DRAINED' : 'NOT_DRAINED')
     })
+    await this.#drains.stored(taskManagerId)
     return { accepted: true }
   }
   drainTaskManager({ taskManagerId }: { taskManagerId: string }, { connection }: CallContext): Promise<DrainProgress> {
@@ -115,20 +126,43 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     })
   }
 
-  /** Asks the TaskManager to go; it says when. NOT_FOUND. */
+  /** Asks the TaskManager to go: durable when it resolves. It goes by itself. NOT_FOUND. */
   async requestDrain(taskManagerId: string): Promise<DrainStatus> {
-    const taskManager = this.#taskManagers.get(taskManagerId)
-    if (!taskManager) throw new FlottError('NOT_FOUND', `no TaskManager ${taskManagerId} is registered`)
-    await taskManager.gateway.drain({})
-    return this.drainStatus(taskManagerId)
+    const before = await this.#whenCome(taskManagerId)
+    if (before) await this.#drains.ask(before.registration)
+    else await this.#drains.stored(taskManagerId)
+    return this.#mailbox.call(() => {
+      const processId = before?.registration.processId
+      const taskManager = this.#taskManagers.get(taskManagerId)
+      if (taskManager && taskManager.registration.processId === processId) this.#askToGo(taskManagerId, taskManager)
+      return this.drainStatus(taskManagerId, processId)
+    })
   }
-  drainStatus(taskManagerId: string): DrainStatus {
+  /** Of the process that is registered, or else of the last one that was; or of this one. NOT_FOUND. */
+  drainStatus(taskManagerId: string, processId?: string): DrainStatus {
     const taskManager = this.#taskManagers.get(taskManagerId)
-    const gone = this.#gone.get(taskManagerId)
-    if (!taskManager && !gone) throw new FlottError('NOT_FOUND', `no TaskManager ${taskManagerId} is registered`)
-    if (!taskManager) return gone!
-    const { processId } = taskManager.registration
-    return { taskManagerId, processId, state: taskManager.draining ? 'DRAINING' : 'REGISTERED', ...this.#drainProgress(taskManagerId) }
+    const current = taskManager?.registration.processId
+    if (taskManager && current !== undefined && (processId ?? current) === current) {
+      const state = taskManager.draining ? 'DRAINING' : 'REGISTERED'
+      return { taskManagerId, processId: current, state, ...this.#drainProgress(taskManagerId) }
+    }
+    const gone = this.#drains.status(taskManagerId, processId)
+    if (!gone) throw new FlottError('NOT_FOUND', `no TaskManager ${taskManagerId} is registered`)
+    return gone
+  }
+  /** A leader that has just begun waits for who has not found it yet. Undefined: it is to go already. NOT_FOUND. */
+  async #whenCome(taskManagerId: string): Promise<ConnectedTaskManager | undefined> {
+    const { clock, heartbeatTimeoutMs, reign } = this.options
+    for (;;) {
+      const taskManager = this.#taskManagers.get(taskManagerId)
+      if (taskManager) return taskManager
+      if (this.#drains.status(taskManagerId)?.state === 'DRAINING') return undefined
+      const listed = reign.registrations?.listed
+      const mayCome = listed === undefined || namesProcessOf(listed, taskManagerId)
+      if (!mayCome || clock.monotonicMs() - this.#startedMs >= heartbeatTimeoutMs) break
+      await sleep(clock, COMING_CHECK_MS, reign.signal)
+    }
+    throw new FlottError('NOT_FOUND', `no TaskManager ${taskManagerId} is registered`)
   }
 
   connectJobMaster(jobId: string, owner: SlotOwner): () => void {
@@ -162,22 +196,9 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
 
   describe(): readonly TaskManagerDetails[] {
     const now = this.options.clock.now()
-    return [...this.#taskManagers.values()].map(({ registration, slots, last, draining }) => {
-      const { taskManagerId, host, dataPort, hardware, memory } = registration
-      return {
-        taskManagerId,
-        host,
-        dataPort,
-        timeSinceLastHeartbeat: now - (this.#heartbeats.silentMs(taskManagerId) ?? 0),
-        slots,
-        blocked: draining,
-        hardware,
-        managedBytes: memory.managedBytes,
-        slotBytes: memory.slotBytes,
-        ...(last ? { process: last.process, network: last.network } : {}),
-        ...(last?.memory ? { memory: last.memory } : {}),
-      }
-    })
+    return [...this.#taskManagers.entries()].map(([taskManagerId, taskManager]) =>
+      detailsOf(taskManager, now - (this.#heartbeats.silentMs(taskManagerId) ?? 0)),
+    )
   }
   slotCounts(): { total: number; free: number; freeAndBlocked: number } {
     const { taskManagers } = this.#state
@@ -187,12 +208,14 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
   }
 
   #register(registration: TaskManagerRegistration, connection: RpcConnection): void {
-    const { taskManagerId, processId, attempts, slots, draining = false } = registration
+    const { taskManagerId, processId, attempts, slots } = registration
     const before = this.#taskManagers.get(taskManagerId)
     if (before && before.registration.processId !== processId) this.#lost(taskManagerId, 'its process was replaced by a new one')
     const gateway = connection.gateway(taskExecutorGateway, { epoch: () => this.#epoch() })
-    this.#taskManagers.set(taskManagerId, { registration, connection, gateway, slots, heartbeats: 0, draining })
-    this.#gone.delete(taskManagerId)
+    this.#drains.registered(registration)
+    const wanted = this.#drains.wants(registration)
+    const taskManager = { registration, connection, gateway, slots, heartbeats: 0, draining: wanted || registration.draining === true }
+    this.#taskManagers.set(taskManagerId, taskManager)
     this.#watch(taskManagerId, connection)
     const keep = new Set<string>()
     for (const [jobId, owner] of this.#jobMasters) {
@@ -201,7 +224,8 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
         keep.add(allocationId)
     }
     this.options.logger.info('TaskManager registered', { taskManagerId, processId, slots: slots.length, attempts: attempts.length })
-    this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep, blocked: draining })
+    this.#take({ kind: 'task-manager-registered', taskManagerId, slots, keep, blocked: taskManager.draining })
+    if (wanted && !registration.draining) this.#askToGo(taskManagerId, taskManager)
   }
 
   /** To a JobMaster that comes after them: those that work for its job. One that does not answer counts as one that has not come back. */
@@ -231,6 +255,14 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     for (const owner of owners) owner.registrationsListed(registrations.listed, connected)
   }
 
+  /** Until it knows; from then on it says so itself, again and again. */
+  #askToGo(taskManagerId: string, taskManager: ConnectedTaskManager): void {
+    this.#drain(taskManagerId, taskManager)
+    taskManager.gateway.drain({}).catch((error: unknown) => {
+      this.options.logger.debug('a TaskManager does not know yet that it is to go', { taskManagerId, error })
+      this.#retry(taskManagerId, taskManager, () => this.#askToGo(taskManagerId, taskManager))
+    })
+  }
   #drain(taskManagerId: string, taskManager: ConnectedTaskManager): void {
     if (!taskManager.draining) this.options.logger.info('TaskManager is drained', { taskManagerId })
     taskManager.draining = true
@@ -248,6 +280,14 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
       moving: said.some(({ progress }) => progress.moving),
       missing: said.flatMap(({ jobId, progress }) => (progress.moving ? [] : [`job ${jobId}: ${progress.missing}`])),
     }
+  }
+
+  /** Undefined: a job does not know. */
+  #slotsFound(processId: string): number | undefined {
+    return [...this.#jobMasters.values()].reduce<number | undefined>((sum, owner) => {
+      const slots = owner.slotsFound(processId)
+      return sum === undefined || slots === undefined ? undefined : sum + slots
+    }, 0)
   }
 
   /** Nothing is sent under a reign that is over, though its timers have not told yet. */
@@ -307,15 +347,14 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     this.options.givenUp?.giveUp({ taskManagerId, processId, life, cause, time: this.options.clock.now() })
   }
   /** `goodbye`: it went by itself, and ends all that it had. */
-  #lost(taskManagerId: string, cause: string, goodbye?: DrainStatus['state']): void {
-    const state = goodbye ?? 'LOST'
+  #lost(taskManagerId: string, cause: string, goodbye?: DrainOutcome['state']): void {
     if (!this.options.reign.holds()) return // Whoever leads next finds out by itself.
     const lost = this.#taskManagers.get(taskManagerId)
     if (!lost) return
-    const left = state === 'DRAINED' ? NOTHING_LEFT : this.#drainProgress(taskManagerId)
-    this.#gone.set(taskManagerId, { ...left, taskManagerId, processId: lost.registration.processId, state, moving: false })
-    for (const id of this.#gone.keys()) if (this.#gone.size > GONE_MAX) this.#gone.delete(id)
+    const left = this.#drainProgress(taskManagerId)
     this.#taskManagers.delete(taskManagerId)
+    if (goodbye === undefined) this.#drains.lost(lost.registration, left)
+    else this.#drains.saidGoodbye(lost.registration, goodbye, left)
     this.#heartbeats.unwatch(taskManagerId)
     this.options.logger.warn('TaskManager lost', { taskManagerId, cause })
     if (goodbye === undefined) this.#giveUp(lost.registration, cause)
@@ -380,15 +419,15 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
     if (!taskManager) return
     taskManager.gateway.freeSlot({ allocationId, cause }).catch((error: unknown) => {
       this.options.logger.warn('slot not freed yet', { taskManagerId, allocationId, error })
-      this.options.clock.setTimer(
-        FREE_RETRY_MS,
-        () =>
-          this.#mailbox.run(() => {
-            if (this.#taskManagers.get(taskManagerId) === taskManager) this.#freeSlot(effect)
-          }),
-        { unref: true },
-      )
+      this.#retry(taskManagerId, taskManager, () => this.#freeSlot(effect))
     })
+  }
+  /** What a TaskManager did not take, after a while and as long as it is connected. */
+  #retry(taskManagerId: string, taskManager: ConnectedTaskManager, turn: () => void): void {
+    const again = () => {
+      if (this.#taskManagers.get(taskManagerId) === taskManager) turn()
+    }
+    this.options.clock.setTimer(RETRY_MS, () => this.#mailbox.run(again), { unref: true })
   }
 
   #allocationsOf(jobId: string): readonly string[] {
@@ -400,9 +439,6 @@ export class ResourceManager implements Endpoint<ResourceManagerGateway>, SlotPr
 
 function allocations(slots: readonly SlotReport[]): readonly string[] {
   return slots.flatMap(({ allocationId }) => (allocationId === undefined ? [] : [allocationId]))
-}
-function infoOf({ taskManagerId, processId, host, dataPort }: TaskManagerRegistration): TaskManagerInfo {
-  return { taskManagerId, processId, host, dataPort }
 }
 function reasonOf(signal: AbortSignal): string {
   return signal.reason instanceof Error ? signal.reason.message : String(signal.reason)

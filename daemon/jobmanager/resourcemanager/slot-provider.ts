@@ -52,6 +52,8 @@ export interface SlotOwner {
   taskManagerDraining(taskManagerId: string): void
   /** How far that is; undefined where the job has no slot there. */
   drainProgress(taskManagerId: string): { readonly moving: true } | { readonly moving: false; readonly missing: string } | undefined
+  /** Slots of that process that had tasks of the job when this leader took it over; undefined where that is not known. */
+  slotsFound(processId: string): number | undefined
   heartbeatReceived(heartbeat: JobHeartbeat): void
 }
 

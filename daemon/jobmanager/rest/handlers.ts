@@ -96,9 +96,12 @@ export function leaderRoutes(rest: RestContext): readonly Route[] {
       if (!found) throw new FlottError('NOT_FOUND', `no TaskManager ${id} is registered`)
       return taskManagerDetailsView(found)
     }),
-    get('/flott/taskmanagers/:taskmanagerid/drain', async (ctx, { dispatcher }) =>
-      drainView(await dispatcher.drainStatus({ taskManagerId: ctx.params['taskmanagerid']! })),
-    ),
+    get('/flott/taskmanagers/:taskmanagerid/drain', async (ctx, { dispatcher }) => {
+      const processId = ctx.query['process-id']
+      if (Array.isArray(processId)) throw new FlottError('BAD_REQUEST', 'process-id is there more than once')
+      const which = processId === undefined ? {} : { processId }
+      return drainView(await dispatcher.drainStatus({ taskManagerId: ctx.params['taskmanagerid']!, ...which }))
+    }),
     {
       method: 'post',
       path: '/flott/taskmanagers/:taskmanagerid/drain',

@@ -22,10 +22,13 @@ export interface DispatcherGateway {
   }): Promise<{ records: readonly unknown[]; next: number; ended: boolean }>
   clusterOverview(request: Record<string, never>): Promise<ClusterOverview>
   listTaskManagers(request: Record<string, never>): Promise<readonly TaskManagerDetails[]>
-  /** Asks it to go. NOT_FOUND where it is not registered. */
+  /** Asks it to go: acknowledged once that is durable. NOT_FOUND where it is not registered. */
   drainTaskManager(request: { taskManagerId: string }): Promise<DrainStatus>
-  /** Also of one that has gone a while ago. NOT_FOUND. */
-  drainStatus(request: { taskManagerId: string }): Promise<DrainStatus>
+  /**
+   * Also of one that has gone, for some minutes; where an earlier leader was asked to drain it, too. Another process of the same id is
+   * another one: `processId` names the one that is meant. NOT_FOUND.
+   */
+  drainStatus(request: { taskManagerId: string; processId?: string }): Promise<DrainStatus>
   /** Of jobs that have ended, also of those that are forgotten otherwise. */
   listRetainedCheckpoints(request: Record<string, never>): Promise<readonly RetainedCheckpoint[]>
   /** Begins to dispose of a retained checkpoint, or of all of a job. INVALID_ARGUMENT; everything else is said by `disposalStatus`. */

@@ -92,6 +92,26 @@ export interface DisposalFact {
   readonly outcome?: { readonly failure?: SerializedError }
 }
 
+/** A TaskManager process that an operator asked to go, and of which it may still be asked what became of it. */
+export interface DrainFact {
+  readonly taskManagerId: string
+  readonly processId: string
+  /** When, in ms since the epoch. */
+  readonly askedTime: number
+  /** How it went; gone again where a process that was taken for dead comes back. */
+  readonly outcome?: DrainOutcome
+}
+export interface DrainOutcome {
+  /** DRAINED, NOT_DRAINED: it said goodbye, with all slots free or not. LOST: it went otherwise. */
+  readonly state: 'DRAINED' | 'NOT_DRAINED' | 'LOST'
+  /** In use when it went. */
+  readonly slots: number
+  /** Why they could not be freed. */
+  readonly missing: readonly string[]
+  /** When, in ms since the epoch. */
+  readonly time: number
+}
+
 /** A JobManager disk: the UUID was made with its data directory. */
 export interface Replica {
   readonly jobManagerId: string
@@ -149,6 +169,10 @@ export interface FactStore {
   /** Over the one that is there. */
   setDisposal(fact: DisposalFact): Promise<void>
   deleteDisposal(requestId: string): Promise<void>
+  listDrains(): Promise<readonly DrainFact[]>
+  /** Over the one that is there. */
+  setDrain(fact: DrainFact): Promise<void>
+  deleteDrain(processId: string): Promise<void>
   readIsr(): Promise<Versioned<readonly Replica[]> | undefined>
   /** `version` undefined creates the node. FACT_CONFLICT when someone else changed or created it. */
   setIsr(replicas: readonly Replica[], version: number | undefined): Promise<number>

@@ -22,6 +22,12 @@ export function registrationName({ taskManagerId, processId }: TaskManagerProces
   return `${encodeURIComponent(taskManagerId)}@${processId}`
 }
 
+/** Whether one of these is a process of that TaskManager. */
+export function namesProcessOf(names: ReadonlySet<string>, taskManagerId: string): boolean {
+  const prefix = registrationName({ taskManagerId, processId: '' })
+  return [...names].some((name) => name.startsWith(prefix))
+}
+
 /** As a leader sees them, over the session of its reign. */
 export interface Registrations {
   /**

@@ -1,7 +1,8 @@
 import test from 'ava'
+import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
 import type { DrainProgress } from '#protocol/gateways/resource-manager-gateway.js'
-import { beginDeparture, Departure, stepDeparture } from '#taskmanager/departure.js'
+import { beginDeparture, Departure, type DepartureOptions, stepDeparture } from '#taskmanager/departure.js'
 import { FakeClock } from '../../support/fake-clock.js'
 import { deploymentOf, TaskExecutorWorld } from '../../support/task-executor-world.js'
 
@@ -48,9 +49,57 @@ test('without a leader it waits for the next one, as long as a change of leader 
   t.is(stepDeparture({ ...first, patient: true }, gone(50_000)).outcome, undefined)
 })
 
+const departureOf = (clock: FakeClock, more: Partial<DepartureOptions>) =>
+  new Departure({
+    clock,
+    logger: silentLogger,
+    timeoutMs: 5_000,
+    slots: () => 0,
+    ask: () => undefined,
+    sayGoodbye: async () => {},
+    ...more,
+  })
+
+test('an operator waits for how it ends: the next leader is told, where there is one soon', async (t) => {
+  for (const [patient, leaderAtMs, goneMs] of [
+    [true, 3_000, 3_000],
+    [true, Number.POSITIVE_INFINITY, 10_000],
+    [false, 3_000, 0],
+  ] as const) {
+    const clock = new FakeClock()
+    let goodbyes = 0
+    const departure = departureOf(clock, {
+      async sayGoodbye({ drained }) {
+        if (clock.monotonicMs() < leaderAtMs) throw new FlottError('LEADER_UNKNOWN', 'nobody leads')
+        t.true(drained)
+        goodbyes++
+      },
+    })
+    let gone = false
+    void departure.begin(patient).then(() => (gone = true))
+    await clock.advance(Math.max(0, goneMs - 100))
+    t.is(gone, goneMs === 0)
+    await clock.advance(200)
+    t.true(gone)
+    t.is(goodbyes, goneMs === 3_000 ? 1 : 0)
+  }
+})
+
+test('a signal ends the wait for somebody to say goodbye to', async (t) => {
+  const clock = new FakeClock()
+  const departure = departureOf(clock, { sayGoodbye: () => Promise.reject(new FlottError('LEADER_UNKNOWN', 'nobody leads')) })
+  let gone = false
+  void departure.begin(true).then(() => (gone = true))
+  await clock.advance(1_000)
+  t.false(gone)
+  void departure.begin(false)
+  await clock.advance(200)
+  t.true(gone)
+})
+
 test('a second wish takes patience away; the time goes on', async (t) => {
   const clock = new FakeClock()
-  const departure = new Departure({ clock, logger: silentLogger, timeoutMs: 5_000, slots: () => 1, ask: async () => STUCK })
+  const departure = departureOf(clock, { slots: () => 1, ask: async () => STUCK })
   let gone = 0
   void departure.begin(true).then(() => gone++)
   await clock.advance(1_000)
