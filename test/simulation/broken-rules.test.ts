@@ -64,6 +64,7 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'forget-restored-state': { says: LOST_OR_DOUBLED, count: 20, faults: ['user code throws'] },
   'trust-young-registrations': { says: /no task failed, but/, count: 60, steps: 6, faults: ['nobody reaches ZooKeeper'] },
   'lose-completed-checkpoint': { says: /completed checkpoint .* is lost/, count: 40 },
+  'forget-drains': { says: /nobody knows .* how all of these were drained/, count: 40, steps: 6, faults: ['drain', 'crash'] },
 }
 
 for (const rule of Object.keys(BROKEN_RULES) as BrokenRule[])

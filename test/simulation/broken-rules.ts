@@ -27,5 +27,6 @@ export const BROKEN_RULES = {
   'forget-restored-state': 'a restarted task begins without its state',
   'trust-young-registrations': 'a new leader takes TaskManagers for dead that had no time yet to come back to ZooKeeper',
   'lose-completed-checkpoint': 'a new deployment drops the newest completed checkpoint',
+  'forget-drains': 'a new leader does not know which TaskManagers an earlier one was asked to drain',
 } as const
 export type BrokenRule = keyof typeof BROKEN_RULES

@@ -73,6 +73,31 @@ test('the leader dies in the middle: the next one learns of the wish, and the ta
   }
 })
 
+test('the operator asks, and the leader dies: the next one goes on, and knows how it ended; so does the one after that', async (t) => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const { cluster, used, gone, end, said } = await running(seed)
+    const acknowledged = () => cluster.drainsAcknowledged.length > 0
+    const [name] = await used()
+    cluster.drain(name!)
+    await cluster.clock.runUntil(acknowledged, { withinMs: 5_000 })
+    // At any time from the acknowledgement to the end, which is 150 ms to 500 ms later; or when the TaskManager is about to say goodbye.
+    if (seed % 4 === 0) await cluster.clock.runUntil(() => said('the TaskManager goes {"drained":true'), { withinMs: 10_000 })
+    else await cluster.clock.advance(between(cluster.random, 0, seed % 4 === 1 ? 5 : 500))
+    for (let leaders = 0; leaders < 2; leaders++) {
+      const leader = cluster.leader!
+      cluster.crash(leader)
+      await gone(name!)
+      const known: unknown[] = []
+      void cluster.drainsEnded().then((ended) => known.push(...ended.map(({ state, slots }) => ({ state, slots }))))
+      await cluster.clock.runUntil(() => known.length > 0, { withinMs: 20_000 })
+      t.deepEqual(known, [{ state: 'DRAINED', slots: 0 }], `seed ${seed}`)
+      cluster.startProcess(leader)
+      await cluster.clock.advance(3_000) // It joins the in-sync set, so that it may lead.
+    }
+    t.deepEqual(await end(), RIGHT, `seed ${seed}`)
+  }
+})
+
 test('where nothing can be moved it goes at once', async (t) => {
   const { cluster, used, gone, said } = await running(1, { taskManagers: 1 })
   const [name] = await used()

@@ -7,7 +7,7 @@ import { between, pick, type Random, seededRandom } from '#core/random.js'
 import { SimulatedZooKeeper } from '#ha/memory/simulated-zookeeper.js'
 import { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
 import type { Leading } from '#jobmanager/job-manager.js'
-import type { JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
+import type { DrainStatus, JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import { LoopbackNetwork } from '#rpc/loopback.js'
 import { LoopbackDataPorts } from '#taskmanager/network/loopback-transport.js'
@@ -59,6 +59,8 @@ export class SimulatedCluster {
   /** Of the user code of all jobs. */
   readonly trouble: Trouble = { armed: false }
   readonly attempts = new Map<string, AttemptRecord>()
+  /** What leaders have acknowledged to whoever asked them to drain a TaskManager. */
+  readonly drainsAcknowledged: DrainStatus[] = []
   readonly #localCopies = new Map<string, MemoryChunkFiles>()
   #onRestore = () => {}
   readonly #onPowerFailure: ((name: string) => void)[] = []
@@ -225,8 +227,30 @@ export class SimulatedCluster {
     leader?.process.clock.defer(() => {
       leader.leading.dispatcher
         .drainTaskManager({ taskManagerId: name })
+        .then((acknowledged) => {
+          this.note('client', 'may wait for the drain', { name, processId: acknowledged.processId })
+          this.drainsAcknowledged.push(acknowledged)
+        })
         .catch((error: unknown) => this.note('client', 'was refused', { error }))
     })
+  }
+  /** Resolves when whoever leads knows of each acknowledged drain how it ended. */
+  drainsEnded(): Promise<readonly DrainStatus[]> {
+    return Promise.all(
+      this.drainsAcknowledged.map(
+        ({ taskManagerId, processId }) =>
+          new Promise<DrainStatus>((resolve) =>
+            this.ask(
+              async ({ dispatcher }) => {
+                const status = await dispatcher.drainStatus({ taskManagerId, processId })
+                if (status.state === 'DRAINING' || status.state === 'REGISTERED') throw new Error(`${taskManagerId} is ${status.state}`)
+                resolve(status)
+              },
+              () => {},
+            ),
+          ),
+      ),
+    )
   }
   /** SIGTERM. What does not end by itself is killed later. */
   stop(name: string, patient = false): void {

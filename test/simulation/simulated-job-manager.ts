@@ -196,6 +196,7 @@ function electionOf(
   election: LeaderElection,
   own: { readonly clock: Clock; readonly zookeeper: ZooKeeper; readonly self: Replica; recover(): Promise<void> | undefined },
 ): LeaderElection {
+  if (broken.has('forget-drains')) return carelessElection(election, () => ({ facts: { listDrains: async () => [] } }))
   if (broken.has('lose-completed-checkpoint')) return carelessElection(election, forgettingCheckpoints)
   if (broken.has('lead-out-of-sync')) return carelessElection(election, leadingAnyway(own.self))
   if (broken.has('repeat-checkpoint-ids')) return carelessElection(election, repeatingIds)

@@ -202,8 +202,22 @@ class Simulation {
         throw new Error(`not ended ${LIVENESS_MS} ms after the last fault: ${open.map(({ workload }) => workload.name).join(', ')}`)
       })
     if (invariants.problems.length > 0) return
+    await this.#drainsEnd()
     await clock.advance(2_000) // The last commits follow the end of their job.
     for (const job of this.#jobs) this.#checkEnd(job)
+  }
+  /** A drain that was acknowledged is finished, and whoever leads then knows how. */
+  async #drainsEnd(): Promise<void> {
+    const cluster = this.#cluster
+    if (cluster.drainsAcknowledged.length === 0) return
+    let ended = false
+    void cluster.drainsEnded().then(() => (ended = true))
+    await cluster.clock
+      .runUntil(() => ended, { withinMs: LIVENESS_MS })
+      .catch(() => {
+        const asked = cluster.drainsAcknowledged.map(({ taskManagerId }) => taskManagerId)
+        throw new Error(`nobody knows ${LIVENESS_MS} ms after the last fault how all of these were drained: ${asked.join(', ')}`)
+      })
   }
   get #isDone(): boolean {
     return this.#jobs.every(({ jobId }) => this.#isTerminal(jobId))
