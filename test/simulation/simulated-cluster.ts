@@ -68,6 +68,7 @@ export class SimulatedCluster {
   readonly #processes = new Map<string, SimulatedProcess>()
   readonly #stopping = new Set<SimulatedProcess>()
   readonly #startAgain = new Set<string>()
+  #keepsAllRunning = false
   readonly #programs = new Map<string, () => unknown>()
   #incarnation = 0
   #diskId = 0
@@ -265,7 +266,7 @@ export class SimulatedCluster {
       this.#processes.delete(name)
       this.note(name, 'has ended')
       this.#bury(process, true)
-      if (this.#startAgain.delete(name)) this.startProcess(name)
+      if (this.#startAgain.delete(name) || this.#keepsAllRunning) this.startProcess(name)
     }
     process.clock.defer(() => void process.stop(patient).then(bury, bury))
     this.clock.setTimer(30_000, bury)
@@ -293,6 +294,11 @@ export class SimulatedCluster {
     disk.wipe()
   }
 
+  /** From now on: one that was asked to go while nobody could reach it goes later, and is missing then. */
+  keepAllRunning(): void {
+    this.#keepsAllRunning = true
+    for (const name of this.names) this.startProcess(name)
+  }
   /** One that is being stopped starts again when it has ended. */
   startProcess(name: string): void {
     const before = this.#processes.get(name)

@@ -194,7 +194,7 @@ class Simulation {
   async #finish(): Promise<void> {
     const cluster = this.#cluster
     const { clock, invariants } = cluster
-    for (const name of cluster.names) cluster.startProcess(name) // Whoever is missing for another reason.
+    cluster.keepAllRunning() // Whoever is missing for another reason, too.
     await clock
       .runUntil(() => invariants.problems.length > 0 || this.#isDone, { withinMs: LIVENESS_MS })
       .catch(() => {
