@@ -7,13 +7,19 @@ import type { ReplicatingBlobStore } from './replicating-blob-store.js'
 /** After the takeover, which is not to wait for it. */
 const BEGIN_MS = 1_000
 const RETRY_MS = 5_000
+/** Stands for what can not be read. */
+const NOTHING = new Uint8Array(0)
 
 /**
- * What the facts name and this leader's disk has not: a damaged database may have lost it. It comes from another member; soon after the
- * takeover, while somebody has it, and in any case before a standby joins, since that copies what is here and would lack the same.
+ * What the facts name and this leader's disk has not: a damaged database may have lost it, or an operator has let a stale disk lead. It
+ * comes from another member; soon after the takeover, while somebody has it, and in any case before a standby joins, since that copies
+ * what is here and would lack the same. What no member has is looked for again when somebody has joined: it may be one with a disk that
+ * was thought lost.
  */
 export class Holes {
   #filled: Promise<void> | undefined
+  /** Something was on no disk of the set. */
+  #left = false
 
   constructor(
     private readonly options: {
@@ -33,6 +39,13 @@ export class Holes {
       throw error
     })
     return this.#filled
+  }
+  /** Somebody is a new member of the set, and may have what nobody had. */
+  memberJoined(): void {
+    if (!this.#left) return
+    this.#left = false
+    this.#filled = undefined
+    this.start()
   }
   /** Until they are filled. */
   start(): void {
@@ -55,32 +68,43 @@ export class Holes {
 
   async #fill(): Promise<void> {
     const { facts, store, signal } = this.options
-    for await (const fact of namingFacts(facts))
-      for (const name of await missingBlobs(await this.#namesOf(fact), store)) {
+    for await (const fact of namingFacts(facts)) {
+      const { names, unreadable } = await this.#namesOf(fact)
+      for (const [name, error] of unreadable) this.#nobodyHas(fact.jobId, name, error)
+      for (const name of await missingBlobs(names, store)) {
         signal.throwIfAborted()
-        await this.#fetch(fact.jobId, name)
+        if (!unreadable.has(name)) await this.#fetch(fact.jobId, name)
       }
-  }
-  /** Those that can be known. */
-  async #namesOf(fact: NamingFact): Promise<Iterable<string>> {
-    const { store, decode } = this.options
-    try {
-      return await fact.blobs(store, decode)
-    } catch (error) {
-      if (!isBadBlob(error)) throw error
-      this.#nobodyHas(fact.jobId, error)
-      return []
     }
+  }
+  /** Those that can be known: what an unreadable manifest or deployment names can not. */
+  async #namesOf(fact: NamingFact): Promise<{ names: Iterable<string>; unreadable: ReadonlyMap<string, unknown> }> {
+    const { store, decode } = this.options
+    const unreadable = new Map<string, unknown>()
+    const readable = {
+      get: (name: string) =>
+        store.get(name).catch((error: unknown) => {
+          if (!isBadBlob(error)) throw error
+          unreadable.set(name, error)
+          return NOTHING
+        }),
+    }
+    const names = await fact.blobs(readable, {
+      manifest: (bytes) => (bytes === NOTHING ? { vertices: [] } : decode.manifest(bytes)),
+      deployment: (bytes) => (bytes === NOTHING ? {} : decode.deployment(bytes)),
+    })
+    return { names, unreadable }
   }
   async #fetch(jobId: string, name: string): Promise<void> {
     try {
       await this.options.store.repair(name, new FlottError('BLOB_NOT_FOUND', name))
     } catch (error) {
       if (isPassingTrouble(error) || !isBadBlob(error)) throw error
-      this.#nobodyHas(jobId, error)
+      this.#nobodyHas(jobId, name, error)
     }
   }
-  #nobodyHas(jobId: string, error: unknown): void {
-    this.options.logger.error('a blob that is named is on no disk of the in-sync set', { jobId, error })
+  #nobodyHas(jobId: string, blob: string, error: unknown): void {
+    this.#left = true
+    this.options.logger.error('a blob that is named is on no disk of the in-sync set', { jobId, blob, error })
   }
 }

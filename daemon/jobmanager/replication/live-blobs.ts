@@ -6,8 +6,8 @@ import type { FactStore, JobFact, RetainedFact } from '#protocol/ha/facts.js'
 
 /** How the blobs are encoded that name other blobs. */
 export interface NamingBlobs {
-  manifest(bytes: Uint8Array): CheckpointManifest
-  deployment(bytes: Uint8Array): DeploymentRecord
+  manifest(bytes: Uint8Array): Pick<CheckpointManifest, 'vertices'>
+  deployment(bytes: Uint8Array): Pick<DeploymentRecord, 'restoredCheckpoint'>
 }
 
 type Readable = Pick<BlobStore, 'get'>
@@ -72,7 +72,7 @@ export async function reachedFrom(manifests: Iterable<string>, blobs: Readable, 
   return reached
 }
 
-export function chunksOf(manifest: CheckpointManifest): string[] {
+export function chunksOf(manifest: Pick<CheckpointManifest, 'vertices'>): string[] {
   const states: SubtaskState[] = manifest.vertices.flatMap((vertex) =>
     vertex.subtasks.flatMap((subtask) => Object.values(subtask.operators)),
   )

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '#core/clock.js'
-import { FlottError, isPassingTrouble } from '#core/errors.js'
+import { FlottError, isFlottError, isPassingTrouble } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
 import type { ReplicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobInfo, BlobStore, BlobTransfer, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
@@ -210,8 +210,9 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
       try {
         const content = await transfer.get(replica.address, name) // Whole before the bad one goes.
         await local.delete([name])
-        await local.put(name, content)
+        const info = await local.put(name, content)
         logger.warn('a bad blob was fetched from another disk', { blob: name, replica, cause })
+        if (isFlottError(cause, 'BLOB_NOT_FOUND')) await this.#replicate(info) // Who has joined meanwhile lacks what was missing here.
         return
       } catch (error) {
         logger.warn('a bad blob could not be fetched', { blob: name, replica, error })

@@ -12,6 +12,7 @@ export class ReplicationEndpoint implements ReplicationGateway {
     private readonly blobs: ReplicatingBlobStore,
     /** Resolves when this disk has what it can have: who joins copies it. */
     private readonly whole: () => Promise<void> = async () => {},
+    private readonly onJoined: () => void = () => {},
   ) {}
 
   async join({ replica }: { replica: Replica }): Promise<{ state: 'JOINING' | 'MEMBER'; deletions: number }> {
@@ -32,7 +33,9 @@ export class ReplicationEndpoint implements ReplicationGateway {
 
   async completeJoin({ diskId }: { diskId: string }): Promise<{ state: 'JOINING' | 'MEMBER' | 'UNKNOWN' }> {
     this.blobs.report({ kind: 'join-completed', diskId })
-    return { state: await this.blobs.whenSettled(diskId) }
+    const state = await this.blobs.whenSettled(diskId)
+    if (state === 'MEMBER') this.onJoined()
+    return { state }
   }
 
   async leave({ diskId }: { diskId: string }): Promise<{ accepted: true }> {

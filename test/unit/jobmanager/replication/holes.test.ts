@@ -89,6 +89,39 @@ test('what no member has keeps nobody waiting', async (t) => {
   t.deepEqual(member.fetched, ['chunk/2'])
 })
 
+test('a manifest that nobody has keeps the rest of its job from nobody', async (t) => {
+  const { holes, member, other } = await world(['manifest/3', 'graph/g'])
+  other.blobs.delete('manifest/3')
+  await holes.filled()
+  t.deepEqual(member.fetched, ['graph/g'])
+})
+
+test('what nobody had is looked for again when somebody has joined, and else is not', async (t) => {
+  const { clock, holes, member, other } = await world(['chunk/1'])
+  const chunk = await other.get('chunk/1')
+  other.blobs.delete('chunk/1')
+  await holes.filled()
+  holes.memberJoined()
+  await clock.advance(1_000)
+  t.deepEqual(member.fetched, [])
+  await other.put('chunk/1', chunk)
+  const blobs = {
+    set: { self: 'a', members: [{ diskId: 'c' }], joining: [], failed: [] },
+    report: () => {},
+    whenSettled: async () => 'MEMBER',
+  }
+  const endpoint = new ReplicationEndpoint(
+    blobs as unknown as ReplicatingBlobStore,
+    () => holes.filled(),
+    () => holes.memberJoined(),
+  )
+  t.deepEqual(await endpoint.completeJoin({ diskId: 'c' }), { state: 'MEMBER' })
+  await clock.advance(1_000)
+  t.deepEqual(member.fetched, ['chunk/1'])
+  holes.memberJoined()
+  t.is(clock.pending, 0)
+})
+
 test('the end of the reign ends it', async (t) => {
   const { clock, holes, member, ending } = await world(['chunk/2'])
   member.away = true

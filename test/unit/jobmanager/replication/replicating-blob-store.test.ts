@@ -258,6 +258,17 @@ test('a missing or corrupt blob comes from another member, also in the middle of
   await t.throwsAsync(cluster.leader.get('absent'), { code: 'BLOB_NOT_FOUND' })
 })
 
+test('a blob that was missing here reaches who has joined meanwhile, and could not copy it', async (t) => {
+  const cluster = await Cluster.start(['a', 'b', 'c'])
+  await cluster.join('b')
+  await cluster.leader.put('x', bytes('x'))
+  await cluster.host('a').local.delete(['x'])
+  await cluster.join('c')
+  t.is(await cluster.host('c').local.info('x'), undefined)
+  t.is(String(await cluster.leader.get('x')), 'x')
+  t.is(String(await cluster.host('c').local.get('x')), 'x')
+})
+
 test('a bad blob comes from a member that was briefly away; as long as it is away, that is a passing trouble', async (t) => {
   const cluster = await Cluster.start(['a', 'b'])
   await cluster.join('b')
