@@ -65,6 +65,8 @@ const FOUND: Readonly<Record<BrokenRule, Hunt>> = {
   'trust-young-registrations': { says: /no task failed, but/, count: 60, steps: 6, faults: ['nobody reaches ZooKeeper'] },
   'lose-completed-checkpoint': { says: /completed checkpoint .* is lost/, count: 40 },
   'forget-drains': { says: /nobody knows .* how all of these were drained/, count: 40, steps: 6, faults: ['drain', 'crash'] },
+  'keep-incarnation': { says: /the incarnation stays/, count: 20, operator: true },
+  'reset-while-members-live': { says: /is replaced while/, count: 40, operator: true },
 }
 
 for (const rule of Object.keys(BROKEN_RULES) as BrokenRule[])

@@ -1,6 +1,10 @@
 /**
  * Rules that can be broken on purpose: a checker that can not fail proves nothing. Each switch breaks one rule as a bug would, in what
- * is injected into the product: careless-leader.ts, careless-worker.ts, careless-transport.ts, and the sink of committed-output.ts.
+ * is injected into the product: careless-leader.ts, careless-worker.ts, careless-transport.ts, careless-operator.ts, and the sink of committed-output.ts.
+ *
+ * No switch makes receivers compare the czxids of epochs only. The override works while its own node is first in the election, so that
+ * all nodes of former leaders are older: as long as one ZooKeeper keeps its transactions, czxids have the order of epochs. The incarnation
+ * is what is left when it was set back to an older state, where czxids begin anew below those that were seen.
  */
 export const BROKEN_RULES = {
   'name-before-replication': 'a blob counts as stored when it is on the leader’s own disk',
@@ -28,5 +32,7 @@ export const BROKEN_RULES = {
   'trust-young-registrations': 'a new leader takes TaskManagers for dead that had no time yet to come back to ZooKeeper',
   'lose-completed-checkpoint': 'a new deployment drops the newest completed checkpoint',
   'forget-drains': 'a new leader does not know which TaskManagers an earlier one was asked to drain',
+  'keep-incarnation': 'the override that makes another disk the in-sync set does not raise the incarnation',
+  'reset-while-members-live': 'the override does not look whether somebody of the in-sync set lives',
 } as const
 export type BrokenRule = keyof typeof BROKEN_RULES

@@ -2,6 +2,7 @@
  * What must be true at every moment, whatever fails: checked at each change of ZooKeeper's tree, at each call that takes effect and at
  * each commit. The checkers look from outside, at the tree and the disks, never through the code under test.
  */
+import { unpack } from 'msgpackr'
 import { compareEpochs, type Epoch, formatEpoch } from '#core/epoch.js'
 import type { SimulatedTree } from '#ha/memory/simulated-tree.js'
 import type { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
@@ -9,8 +10,11 @@ import { chunksOf } from '#jobmanager/replication/live-blobs.js'
 import { decodeManifest } from '#protocol/checkpoint/manifest-codec.js'
 import type { DeploymentRecord } from '#protocol/graph/deployment.js'
 import { decodeDeployment } from '#protocol/graph/deployment-format.js'
-import type { JobFact, LeaderInfo, Replica } from '#protocol/ha/facts.js'
+import type { ClusterFact, JobFact, LeaderInfo, Replica } from '#protocol/ha/facts.js'
 import type { SimulatedDisk } from './simulated-disk.js'
+
+/** What the election node of an override holds. */
+const RESET_IN_SYNC = 'reset-in-sync'
 
 export class Invariants {
   /** What was found broken, the first first. */
@@ -33,6 +37,13 @@ export class Invariants {
 
   /** 'disk blob': lost by a fault, or given by nobody. */
   readonly #holes = new Set<string>()
+  /** Of jobs that had not ended: what they named and the disk had not that became the in-sync set by an operator's override. */
+  readonly #lost = new Map<string, Set<string>>()
+  /** Of all jobs, and other disks may have it. */
+  readonly #missed = new Set<string>()
+  /** Since the present set is there. */
+  #incarnation = 0
+  #overrides = 0
 
   constructor(
     private readonly tree: SimulatedTree,
@@ -47,6 +58,25 @@ export class Invariants {
   }
   get isr(): readonly Replica[] {
     return this.#isr
+  }
+  /** How often an operator's override has made another disk the in-sync set. */
+  get overrides(): number {
+    return this.#overrides
+  }
+  /** Whether the disk of this member of the set has it. */
+  holds(jobManagerId: string, name: string): boolean {
+    const member = this.#isr.find((replica) => replica.jobManagerId === jobManagerId)
+    return member !== undefined && (this.#disks.get(member.diskId)?.holds(name) ?? false)
+  }
+  /** A job may fail that has lost something by an override, and must name it. */
+  mayFail(fact: JobFact): boolean {
+    const lost = this.#lost.get(fact.jobId)
+    const result = fact.result === undefined ? undefined : this.#contentOf(fact.result)
+    const reason = result === undefined ? '' : JSON.stringify(unpack(result))
+    if (!lost || !result) return lost !== undefined // How it ended may be lost, too.
+    if (![...lost].some((name) => reason.includes(name)))
+      this.violated(`job ${fact.jobId} has FAILED, and names nothing that it lost: ${reason}`)
+    return true
   }
   violated(text: string): void {
     this.problems.push(text)
@@ -123,6 +153,8 @@ export class Invariants {
   #leaderChanged(): void {
     const leader = this.#read<LeaderInfo>(this.paths.leader)
     if (!leader) return
+    if (leader.epoch.incarnation !== this.#clusterIncarnation)
+      this.violated(`${leader.jobManagerId} leads under ${formatEpoch(leader.epoch)} in incarnation ${this.#clusterIncarnation}`)
     if (this.#published && compareEpochs(leader.epoch, this.#published) < 0)
       this.violated(`the published epoch falls from ${formatEpoch(this.#published)} to ${formatEpoch(leader.epoch)}`)
     this.#published = leader.epoch
@@ -133,7 +165,32 @@ export class Invariants {
     this.#isr = this.#read<Replica[]>(this.paths.isr) ?? []
     if (this.#isr.length === 0) this.violated('the in-sync set is empty')
     const joined = this.#isr.filter(({ diskId }) => !before.some((replica) => replica.diskId === diskId))
+    if (before.length > 0 && joined.length === this.#isr.length) this.#overridden()
     for (const fact of this.#facts.values()) this.#namesOnDisk(fact, joined)
+  }
+
+  get #clusterIncarnation(): number {
+    return this.#read<ClusterFact>(this.paths.cluster)?.incarnation ?? 0
+  }
+  /** Nobody of the set before has stayed: an operator has decided. What the disk lacks that is the set now is lost, and nothing else. */
+  #overridden(): void {
+    const { paths, tree } = this
+    this.#overrides++
+    const first = [...tree.children(paths.election)].sort((a, b) => (a.slice(-10) < b.slice(-10) ? -1 : 1))[0]
+    const who = first === undefined ? 'nobody' : tree.get(`${paths.election}/${first}`)!.data.toString()
+    if (who !== RESET_IN_SYNC) this.violated(`the in-sync set is replaced while ${who} is first in the election`)
+    if (tree.get(paths.leader)) this.violated('the in-sync set is replaced while somebody leads')
+    if (this.#clusterIncarnation <= this.#incarnation)
+      this.violated(`the in-sync set is replaced, and the incarnation stays ${this.#incarnation}`)
+    this.#incarnation = this.#clusterIncarnation
+    for (const fact of this.#facts.values())
+      for (const { diskId } of this.#isr)
+        for (const name of this.#namesOf(fact)) {
+          if (this.#disks.get(diskId)?.holds(name)) continue
+          this.#holes.add(`${diskId} ${name}`)
+          this.#missed.add(name)
+          if (!fact.terminal) this.#lost.set(fact.jobId, (this.#lost.get(fact.jobId) ?? new Set()).add(name))
+        }
   }
 
   #jobChanged(jobId: string): void {
@@ -209,9 +266,18 @@ export class Invariants {
     const hole = `${diskId} ${name}`
     if (this.#holes.has(hole)) return true
     const isLost = [...this.#holes].some((known) => known.endsWith(` ${name}`))
-    if (!isLost || this.#isr.some((member) => this.#disks.get(member.diskId)?.holds(name))) return false
+    const isThere = this.#isr.some((member) => this.#disks.get(member.diskId)?.holds(name))
+    const isMissed = this.#missed.has(name) && this.#isr.some((member) => this.#holes.has(`${member.diskId} ${name}`))
+    if (!isLost || (isThere && !isMissed)) return false // What is missed comes from a later member, and reaches all in a while.
     this.#holes.add(hole)
     return true
+  }
+  /** What one disk of the set has, and is needed, and another one lacks. */
+  get unequal(): string | undefined {
+    const disks = this.#isr.flatMap(({ diskId }) => this.#disks.get(diskId) ?? [])
+    const isThere = (name: string) => disks.some((disk) => disk.holds(name))
+    const named = [...this.#facts.values()].flatMap((fact) => [...this.#namesOf(fact, isThere)])
+    return named.find((name) => disks.some((disk) => disk.holds(name)) && disks.some((disk) => !disk.holds(name)))
   }
   /** Whether a disk lacks something that is needed. */
   get hasHoles(): boolean {
@@ -229,19 +295,21 @@ export class Invariants {
     if (name !== undefined) this.#holes.add(`${diskId} ${name}`)
     return name
   }
-  *#namesOf(fact: JobFact): Iterable<string> {
+  /** `isReadable`: of a manifest or deployment, whose names count then. */
+  *#namesOf(fact: JobFact, isReadable = (_: string) => true): Iterable<string> {
     for (const name of [fact.jobGraph, fact.artifact, fact.result, fact.history]) if (name !== undefined) yield name
-    if (fact.deployment !== undefined) yield* this.#deployedBlobs(fact, fact.deployment)
-    for (const { manifest } of fact.checkpoints) yield* this.#reachedFrom(manifest)
-    if (fact.startsFrom) yield* this.#reachedFrom(fact.startsFrom.manifest)
+    if (fact.deployment !== undefined) yield* this.#deployedBlobs(fact, fact.deployment, isReadable)
+    for (const { manifest } of fact.checkpoints) yield* this.#reachedFrom(manifest, isReadable)
+    if (fact.startsFrom) yield* this.#reachedFrom(fact.startsFrom.manifest, isReadable)
   }
   /** The deployment pins the manifest that it restores from, until a later checkpoint shows that all its attempts run. */
-  *#deployedBlobs({ checkpoints }: JobFact, name: string): Iterable<string> {
+  *#deployedBlobs({ checkpoints }: JobFact, name: string, isReadable: (name: string) => boolean): Iterable<string> {
     yield name
-    const restored = this.#deployment(name)?.restoredCheckpoint
-    if (restored && restored.id >= (checkpoints.at(-1)?.id ?? 0)) yield* this.#reachedFrom(restored.manifest)
+    const restored = isReadable(name) ? this.#deployment(name)?.restoredCheckpoint : undefined
+    if (restored && restored.id >= (checkpoints.at(-1)?.id ?? 0)) yield* this.#reachedFrom(restored.manifest, isReadable)
   }
-  #reachedFrom(name: string): readonly string[] {
+  #reachedFrom(name: string, isReadable: (name: string) => boolean): readonly string[] {
+    if (!isReadable(name)) return [name]
     const known = this.#namedBy.get(name)
     if (known) return known
     const bytes = this.#contentOf(name)

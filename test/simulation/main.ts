@@ -1,7 +1,8 @@
 /**
  * npm run -s sim -- --seed N [--steps M]             prints the history of one seed
  * npm run -s sim -- --seed N --count C [--steps M]   runs C seeds from N on; prints those that fail, and what the runs were like
- * Also: --faults 'pause,session expires' (only these), --shape pulled (of the job), --broken RULE (as broken-rules.ts says).
+ * Also: --faults 'pause,session expires' (only these), --shape pulled (of the job), --broken RULE (as broken-rules.ts says), --operator (all in-sync disks
+ * are lost, and an operator lets another one lead).
  */
 import { parseArgs } from 'node:util'
 import { BROKEN_RULES, type BrokenRule } from './broken-rules.js'
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     count: { type: 'string' },
     faults: { type: 'string' },
     shape: { type: 'string' },
+    operator: { type: 'boolean', default: false },
     broken: { type: 'string', multiple: true, default: [] },
   },
 })
@@ -24,6 +26,7 @@ const common = {
   ...(values.faults === undefined ? {} : { faults: values.faults.split(',') }),
   ...(values.shape === undefined ? {} : { shape: values.shape as keyof typeof SHAPES }),
   ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
+  operator: values.operator,
   broken: values.broken.map((rule) => {
     if (!Object.hasOwn(BROKEN_RULES, rule)) throw new Error(`no rule ${rule}: ${Object.keys(BROKEN_RULES).join(', ')}`)
     return rule as BrokenRule
@@ -35,10 +38,12 @@ async function sweep(count: number): Promise<number> {
   let failed = 0
   let simulatedMs = 0
   let checkpoints = 0
+  let overrides = 0
   for (let seed = first; seed < first + count; seed++) {
     const result = await simulate({ ...common, seed })
     simulatedMs += result.simulatedMs
     checkpoints += result.checkpoints
+    overrides += result.overrides
     for (const name of result.faults) faults.set(name, (faults.get(name) ?? 0) + 1)
     if (result.problem === undefined) continue
     failed++
@@ -47,7 +52,7 @@ async function sweep(count: number): Promise<number> {
   const { user, system } = process.cpuUsage()
   const seconds = ((user + system) / 1e6).toFixed(1)
   print(
-    `${count} seeds, ${failed} failed; ${seconds} CPU s, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${checkpoints} checkpoints`,
+    `${count} seeds, ${failed} failed; ${seconds} CPU s, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${checkpoints} checkpoints, ${overrides} overrides`,
   )
   print([...faults].map(([name, times]) => `${name}: ${times}`).join(', '))
   return failed

@@ -4,6 +4,7 @@ import { simulate } from './simulation.js'
 
 const COUNT = 1_000
 const BLOCK = 100
+const OPERATED = 60
 const seen = new Set<string>()
 let checkpoints = 0
 
@@ -18,6 +19,17 @@ for (let from = 1; from <= COUNT; from += BLOCK)
       t.is(result.problem, undefined, `npm run -s sim -- --seed ${seed}`)
     }
   })
+
+test.serial(`an operator overrides: seeds 1 to ${OPERATED}`, async (t) => {
+  t.timeout(300_000)
+  let overrides = 0
+  for (let seed = 1; seed <= OPERATED; seed++) {
+    const result = await simulate({ seed, operator: true })
+    overrides += result.overrides
+    t.is(result.problem, undefined, `npm run -s sim -- --seed ${seed} --operator`)
+  }
+  t.true(overrides > OPERATED / 3)
+})
 
 test.serial('every fault happened, and the jobs had checkpoints to lose', (t) => {
   t.deepEqual([...seen].sort(), [...RANDOM_FAULTS].sort())

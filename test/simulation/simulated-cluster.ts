@@ -3,8 +3,10 @@
  * fake clock. All chance comes from one seed, so that a seed is a whole history.
  */
 import { graphOfFunction } from '#client/submit/program-runner.js'
+import { FlottError } from '#core/errors.js'
 import { between, pick, type Random, seededRandom } from '#core/random.js'
 import { SimulatedZooKeeper } from '#ha/memory/simulated-zookeeper.js'
+import { type ResetOptions, resetInSync } from '#ha/zookeeper/reset-in-sync.js'
 import { ClusterPaths } from '#ha/zookeeper/zookeeper.js'
 import type { Leading } from '#jobmanager/job-manager.js'
 import type { DrainStatus, JobDetails } from '#protocol/gateways/dispatcher-gateway.js'
@@ -15,9 +17,10 @@ import { FunctionLoader } from '#usercode/program-loader.js'
 import { FakeClock } from '../support/fake-clock.js'
 import type { MemoryChunkFiles } from '../support/memory-chunk-files.js'
 import type { BrokenRule } from './broken-rules.js'
+import { carelessOperator } from './careless-operator.js'
 import { Invariants } from './invariants.js'
 import { SimulatedDisk } from './simulated-disk.js'
-import { type SimulatedJobManager, startSimulatedJobManager } from './simulated-job-manager.js'
+import { type DiskAnswer, type SimulatedJobManager, startSimulatedJobManager } from './simulated-job-manager.js'
 import { startSimulatedTaskManager } from './simulated-task-manager.js'
 import type { Trouble } from './workloads.js'
 import { type AttemptRecord, type SimulatedProcess, TIMING, type Timing, type World } from './world.js'
@@ -69,6 +72,8 @@ export class SimulatedCluster {
   readonly #stopping = new Set<SimulatedProcess>()
   readonly #startAgain = new Set<string>()
   #keepsAllRunning = false
+  /** Hosts that nothing starts. */
+  readonly #off = new Set<string>()
   readonly #programs = new Map<string, () => unknown>()
   #incarnation = 0
   #diskId = 0
@@ -134,6 +139,12 @@ export class SimulatedCluster {
   get leading(): Leading | undefined {
     return this.#leader?.leading
   }
+  /** Of the JobManagers that answer an operator. */
+  get diskAnswers(): readonly DiskAnswer[] {
+    return [...this.#processes.values()].flatMap((process) =>
+      isJobManager(process) && !process.clock.paused ? (process.disk() ?? []) : [],
+    )
+  }
   get leader(): string | undefined {
     return this.#leader?.process.name
   }
@@ -198,6 +209,21 @@ export class SimulatedCluster {
     this.note(name, 'has no power')
     this.disks.get(name)?.powerFails()
     for (const lose of this.#onPowerFailure) lose(name)
+  }
+  /** The host is off until it is switched on, with its disk or without. */
+  switchOff(name: string): void {
+    this.#off.add(name)
+    this.powerFails(name)
+  }
+  switchOn(name: string): void {
+    if (this.#off.delete(name)) this.startProcess(name)
+  }
+  /** `flott reset-in-sync --yes-lose-data`, run as the process `client`. */
+  resetInSync(client: string, { replica, clusterUuid }: DiskAnswer, decide: ResetOptions['decide']): Promise<boolean> {
+    if (clusterUuid === undefined) return Promise.reject(new FlottError('NOT_IN_SYNC', `${replica.jobManagerId} knows no cluster yet`))
+    const { broken, paths, random } = this.#world
+    const zookeeper = carelessOperator(this.zookeeper.client(client), paths, broken)
+    return resetInSync({ zookeeper, paths, random, disk: replica, clusterUuid, decide })
   }
   /** Called back when the power of a process's host has failed. */
   whenPowerFails(lose: (name: string) => void): void {
@@ -301,6 +327,7 @@ export class SimulatedCluster {
   }
   /** One that is being stopped starts again when it has ended. */
   startProcess(name: string): void {
+    if (this.#off.has(name)) return
     const before = this.#processes.get(name)
     if (before && this.#stopping.has(before)) this.#startAgain.add(name)
     if (before) return

@@ -45,6 +45,12 @@ export interface SimulatedJobManager extends SimulatedProcess {
   readonly kind: 'jobmanager'
   /** What it leads, while it does. */
   leading(): Leading | undefined
+  /** What `GET /flott/disk` tells an operator, once it runs. */
+  disk(): DiskAnswer | undefined
+}
+export interface DiskAnswer {
+  readonly replica: Replica
+  readonly clusterUuid: string | undefined
 }
 
 export interface SimulatedJobManagerOptions {
@@ -73,6 +79,7 @@ export function startSimulatedJobManager(world: World, options: SimulatedJobMana
     zookeeperName: zookeeperNameOf(name, incarnation),
     clock,
     leading: () => running?.jobManager.leading(),
+    disk: () => running?.disk(),
     async stop() {
       await booting
       await running?.stop()
@@ -84,6 +91,7 @@ const zookeeperNameOf = (name: string, incarnation: number) => `${name}#${incarn
 
 interface Services {
   readonly jobManager: JobManager
+  disk(): DiskAnswer
   stop(): Promise<void>
 }
 
@@ -177,6 +185,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
   await jobManager.start()
   return {
     jobManager,
+    disk: () => ({ replica: self, clusterUuid: disk.clusterUuid }),
     async stop() {
       await jobManager.stop()
       await standby.stop()

@@ -1,8 +1,9 @@
 /** One seed: a cluster, its jobs, its faults, and what was found wrong. */
-import { between, pick } from '#core/random.js'
+import { between, pick, seededRandom } from '#core/random.js'
 import type { BrokenRule } from './broken-rules.js'
 import { type Carelessness, CommittedOutput } from './committed-output.js'
 import { FAULTS, pickFault } from './faults.js'
+import { Operator } from './operator.js'
 import { SimulatedCluster } from './simulated-cluster.js'
 import { SHAPES, type Workload } from './workloads.js'
 import { TIMING } from './world.js'
@@ -16,6 +17,8 @@ export interface SimulationOptions {
   readonly faults?: readonly string[]
   /** Of its one job; by the seed where it is absent. */
   readonly shape?: keyof typeof SHAPES
+  /** All disks of the in-sync set are lost at some time, and an operator lets another one lead; and tries so when it is wrong. */
+  readonly operator?: boolean
 }
 export interface SimulationResult {
   readonly seed: number
@@ -26,6 +29,8 @@ export interface SimulationResult {
   /** Names of the faults, in their order. */
   readonly faults: readonly string[]
   readonly checkpoints: number
+  /** How often an operator's override was done. */
+  readonly overrides: number
 }
 
 /** On average; the jobs run as long as there are faults, more or less. */
@@ -34,6 +39,8 @@ const MS_A_FAULT = 700
 const FAULT_MS_MAX = 30_000
 /** After the last fault has ended, all jobs end within this time. */
 const LIVENESS_MS = 120_000
+const OPERATORS_CHANCE = 0x0be7a7e
+const AFTERWARDS = 'after the override'
 
 interface SimulatedJob {
   readonly workload: Workload
@@ -79,6 +86,7 @@ class Simulation {
     try {
       await cluster.start()
       await this.#submit()
+      if (this.options.operator) this.#operate()
       await this.#fail()
       await this.#finish()
     } catch (error) {
@@ -92,6 +100,7 @@ class Simulation {
       log: cluster.log,
       simulatedMs: cluster.clock.monotonicMs(),
       faults: this.#faults,
+      overrides: cluster.invariants.overrides,
       checkpoints: [...cluster.invariants.facts.values()].reduce((sum, fact) => sum + (fact.checkpoints.at(-1)?.id ?? 0), 0),
     }
   }
@@ -109,23 +118,38 @@ class Simulation {
       const ratePerSecond = between(random, 10, 40)
       const records = Math.round((ratePerSecond * between(random, 800, 2_000 + this.#steps * MS_A_FAULT)) / 1_000)
       const workload: Workload = { name: `${kind} ${i + 1}`, records, ratePerSecond, parallelism }
-      const jobId = (i + 1).toString(16).padStart(32, '0')
-      const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants, this.#carelessness)
-      cluster.whenPowerFails((name) =>
-        output.powerFails(
-          (attemptId) => cluster.attempts.get(attemptId)?.taskManagerId === name,
-          (lines) => between(random, 0, lines),
-        ),
-      )
-      const program = SHAPES[kind].program(workload, output, { 'parallelism.default': parallelism }, cluster.trouble)
-      const jobGraph = await cluster.jobOf(jobId, program)
-      const job: SimulatedJob = { workload, jobId, output, cancelled: several && i === 0 }
-      this.#jobs.push(job)
-      cluster.ask(
-        (leading) => leading.dispatcher.submitJob({ jobGraph }),
-        () => this.#accepted(job),
-      )
+      await this.#submitOne(kind, workload, several && i === 0)
     }
+  }
+  async #submitOne(kind: keyof typeof SHAPES, workload: Workload, cancelled: boolean): Promise<void> {
+    const cluster = this.#cluster
+    const jobId = (this.#jobs.length + 1).toString(16).padStart(32, '0')
+    const output = new CommittedOutput(jobId, SHAPES[kind].expected(workload), cluster.invariants, this.#carelessness)
+    cluster.whenPowerFails((name) =>
+      output.powerFails(
+        (attemptId) => cluster.attempts.get(attemptId)?.taskManagerId === name,
+        (lines) => between(cluster.random, 0, lines),
+      ),
+    )
+    const job: SimulatedJob = { workload, jobId, output, cancelled }
+    this.#jobs.push(job)
+    const program = SHAPES[kind].program(workload, output, { 'parallelism.default': workload.parallelism }, cluster.trouble)
+    const jobGraph = await cluster.jobOf(jobId, program)
+    cluster.ask(
+      (leading) => leading.dispatcher.submitJob({ jobGraph }),
+      () => this.#accepted(job),
+    )
+  }
+  /** By chance of its own: a seed is the same history but for what the operator does. Once the override is done, another job comes: nothing of that one may be lost. */
+  #operate(): void {
+    const { seed } = this.options
+    const operator = new Operator(this.#cluster, seededRandom(seed ^ OPERATORS_CHANCE), () => {
+      if (this.#jobs.some(({ workload }) => workload.name === AFTERWARDS)) return
+      this.#submitOne('keyedSum', { name: AFTERWARDS, records: 30, ratePerSecond: 30, parallelism: 1 }, false).catch((error: unknown) =>
+        this.#cluster.invariants.violated(`the job can not be made: ${String(error)}`),
+      )
+    })
+    operator.start(this.#steps * MS_A_FAULT)
   }
   get #carelessness(): Carelessness {
     const { broken = [] } = this.options
@@ -195,16 +219,26 @@ class Simulation {
     const cluster = this.#cluster
     const { clock, invariants } = cluster
     cluster.keepAllRunning() // Whoever is missing for another reason, too.
-    await clock
-      .runUntil(() => invariants.problems.length > 0 || this.#isDone, { withinMs: LIVENESS_MS })
-      .catch(() => {
-        const open = this.#jobs.filter(({ jobId }) => !this.#isTerminal(jobId))
-        throw new Error(`not ended ${LIVENESS_MS} ms after the last fault: ${open.map(({ workload }) => workload.name).join(', ')}`)
-      })
-    if (invariants.problems.length > 0) return
-    await this.#drainsEnd()
-    await clock.advance(2_000) // The last commits follow the end of their job.
+    do {
+      await clock
+        .runUntil(() => invariants.problems.length > 0 || this.#isDone, { withinMs: LIVENESS_MS })
+        .catch(() => {
+          const open = this.#jobs.filter(({ jobId }) => !this.#isTerminal(jobId))
+          throw new Error(`not ended ${LIVENESS_MS} ms after the last fault: ${open.map(({ workload }) => workload.name).join(', ')}`)
+        })
+      if (invariants.problems.length > 0) return
+      await this.#drainsEnd()
+      await clock.advance(2_000) // The last commits follow the end of their job.
+    } while (!this.#isDone) // An override brings another job.
+    if (invariants.overrides > 0) await this.#disksAreEqual()
     for (const job of this.#jobs) this.#checkEnd(job)
+  }
+  /** Who joins after an override may have what nobody else has. */
+  async #disksAreEqual(): Promise<void> {
+    const { clock, invariants } = this.#cluster
+    await clock
+      .runUntil(() => invariants.problems.length > 0 || invariants.unequal === undefined, { withinMs: LIVENESS_MS })
+      .catch(() => invariants.violated(`${invariants.unequal} is named, and does not reach all disks of the in-sync set`))
   }
   /** A drain that was acknowledged is finished, and whoever leads then knows how. */
   async #drainsEnd(): Promise<void> {
@@ -228,6 +262,7 @@ class Simulation {
   #checkEnd({ cancelled, jobId, output, workload }: SimulatedJob): void {
     const { invariants } = this.#cluster
     const { status } = invariants.facts.get(jobId)!.terminal!
+    if (status === 'FAILED' && invariants.mayFail(invariants.facts.get(jobId)!)) return
     if (status !== 'FINISHED' && !(cancelled && status === 'CANCELED')) invariants.violated(`${workload.name} is ${status}`)
     if (status === 'FINISHED' && output.missing.length > 0)
       invariants.violated(`${workload.name}: ${output.missing.length} lines are lost, ${output.missing.slice(0, 5).join(', ')} …`)

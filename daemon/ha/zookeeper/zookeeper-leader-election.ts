@@ -242,6 +242,9 @@ export class ZooKeeperLeaderElection implements LeaderElection {
     const sentAtMs = clock.monotonicMs()
     // One round trip: the session answers in the order of the calls, so the reads see what was acknowledged before the sync. If our node is
     // first, the session before has ended, and with it all writes of others.
+    // The sync only tells sooner that our own session has ended. However late our server is, we have read that our node is first, so the
+    // ends of the sessions before were read, and with them all that they wrote: leaders, and the operator's override, which refuses while
+    // our node is there and writes only while its own is first. A session reads nothing older than it has read, on any server.
     const reads = Promise.all([session.sync(paths.root), session.get(node!), session.children(paths.election), facts.readCluster()])
     const membership = isMember(facts)
     membership.catch(() => {}) // It counts only if the rest holds.
