@@ -51,7 +51,7 @@ start_foreground() {
     index=$((index + 1))
   done
   export FLOTT_LOCK_FILE
-  exec "$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@"
+  exec "$FLOTT_NODE" --max-semi-space-size=4 ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@"
 }
 
 rotate() { # FILE: keeps five older ones

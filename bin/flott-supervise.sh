@@ -14,7 +14,7 @@ flock -w 5 9 || # A predecessor may be on its way out.
   { echo "[ERROR] another process holds $FLOTT_LOCK_FILE" >&2; exit 1; }
 trap : HUP INT TERM # They are for the daemon.
 # shellcheck disable=SC2086 # the options are several words
-"$FLOTT_NODE" ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" 3>&- &
+"$FLOTT_NODE" --max-semi-space-size=4 ${FLOTT_NODE_OPTIONS:-} "$main" --configDir "$FLOTT_CONF_DIR" "$@" 3>&- &
 pid=$!
 exec 9>&- # From now on the lock ends with the daemon.
 if (: >&3) 2> /dev/null; then

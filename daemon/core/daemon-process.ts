@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { renameSync, writeFileSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 import { every, systemClock } from './clock.js'
 import { loadConfig } from './config/load-config.js'
 import type { LoadedConfig } from './config/resolve-config.js'
@@ -42,6 +43,7 @@ export async function runDaemon(
   start: (context: DaemonContext) => Promise<RunningDaemon>,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<void> {
+  keepSmallYoungGenerationToThisThread()
   const loaded = configurationOrExit(name, argv)
   const level = loaded.config['env.log.level']
   const logger = createLogger({ level, fields: { daemon: name, pid: process.pid } })
@@ -138,6 +140,16 @@ function refuseHeapFlag(flags: readonly string[]): void {
   const found = flags.find((flag) => /^--max[-_]old[-_]space[-_]size/.test(flag))
   if (found)
     throw new Error(`${found} (also in NODE_OPTIONS) switches off the memory limits of slots: set taskmanager.memory.managed.size instead`)
+}
+
+/**
+ * The scripts start daemons with --max-semi-space-size=4: V8 lets buffers of twice that size gather before it looks for dead ones among
+ * the young objects. By default these are 32 MB, more than a small heap may grow by, so that each dozen megabytes of blobs that pass
+ * through make it mark the whole heap: half of the processor time of a JobManager from which state is restored. That is for threads that
+ * move bytes; a worker, which runs user code, has the limit that it is given only where the flag is not set.
+ */
+function keepSmallYoungGenerationToThisThread(): void {
+  setFlagsFromString('--max-semi-space-size=0')
 }
 
 /** FLOTT_LOCK_FILE (the scripts). */
