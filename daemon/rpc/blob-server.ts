@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { type Epoch, type HighestEpoch, parseEpoch } from '#core/epoch.js'
 import { ERRORS, FlottError, isFlottError, serializeError } from '#core/errors.js'
 import type { Logger } from '#core/logger.js'
@@ -54,8 +52,10 @@ export class BlobServer {
       [BYTES_HEADER]: info.bytes,
       [CRC_HEADER]: info.crc32,
     })
-    // Not ended by pipeline: an error of the store has to follow the bytes as a trailer.
-    await pipeline(Readable.from(store.read(name), { objectMode: true, highWaterMark: 1 }), response, { end: false })
+    for await (const block of store.read(name)) {
+      if (response.destroyed) return
+      if (!response.write(block)) await drained(response)
+    }
     response.end()
   }
 
@@ -71,6 +71,20 @@ export class BlobServer {
     response.writeHead(ERRORS[failure.code].http, { 'content-type': 'application/json' }).end(JSON.stringify(json))
     request.resume() // The writer stops when it has read the refusal. Closing here could reset the connection before it has.
   }
+}
+
+/** Or closed. */
+function drained(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return Promise.resolve()
+  return new Promise((resolve) => {
+    const over = () => {
+      response.off('drain', over)
+      response.off('close', over)
+      resolve()
+    }
+    response.on('drain', over)
+    response.on('close', over)
+  })
 }
 
 function nameOf(url: string): string {

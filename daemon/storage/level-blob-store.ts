@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { combineCrc32 } from '#core/crc32.js'
 import { FlottError, isFlottError } from '#core/errors.js'
 import type { BlobInfo, BlobStore } from '#protocol/ha/blobs.js'
 import { BlockCutter } from './block-cutter.js'
@@ -134,7 +135,7 @@ export class LevelBlobStore implements BlobStore {
         throw new FlottError('BLOB_CORRUPT', `${name}: block ${block} does not match its checksum`)
       next++
       bytes += content.bytes.byteLength
-      sum = crc32(content.bytes, sum)
+      sum = combineCrc32(sum, content.crc32, content.bytes.byteLength)
       if (content.bytes.byteLength > 0) yield content.bytes
     }
     if (bytes !== expected.bytes || sum !== expected.crc32)
@@ -249,12 +250,13 @@ class BlobWriter {
   }
 
   #append(block: Uint8Array): void {
+    const sum = crc32(block)
     this.#bytes += block.byteLength
-    this.#crc32 = crc32(block, this.#crc32)
+    this.#crc32 = combineCrc32(this.#crc32, sum, block.byteLength)
     this.#batch.push({
       type: 'put',
       key: encodeBlockKey({ serial: this.serial, block: this.#block++ }),
-      value: encodeBlockValue(crc32(block), block),
+      value: encodeBlockValue(sum, block),
     })
   }
 

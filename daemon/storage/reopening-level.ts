@@ -69,14 +69,18 @@ export class ReopeningLevel implements LevelDatabase {
     let rest = range
     for (;;) {
       const opened = await this.#readable()
+      let last: T | undefined
+      let count = 0
       try {
         for await (const entry of open(rest)) {
-          rest = behind(rest, keyOf(entry))
+          last = entry
+          count++
           yield entry
         }
         return
       } catch (error) {
         if (!this.#closedSince(opened)) throw error
+        if (last !== undefined) rest = behind(rest, keyOf(last), count)
         if (rest.limit === 0) return
       }
     }
@@ -140,10 +144,10 @@ interface Range {
   readonly limit?: number
 }
 
-/** What is left of a range after this key. */
-function behind(range: Range, key: Buffer): Range {
+/** What is left of a range after so many keys, of which this is the last. */
+function behind(range: Range, key: Buffer, count: number): Range {
   const { gte, gt, lte, lt, ...rest } = range
-  const limit = range.limit === undefined || range.limit < 0 ? {} : { limit: range.limit - 1 }
+  const limit = range.limit === undefined || range.limit < 0 ? {} : { limit: range.limit - count }
   const upper = { ...(lte === undefined ? {} : { lte }), ...(lt === undefined ? {} : { lt }) }
   const lower = { ...(gte === undefined ? {} : { gte }), ...(gt === undefined ? {} : { gt }) }
   return range.reverse ? { ...rest, ...lower, lt: key, ...limit } : { ...rest, ...upper, gt: key, ...limit }
