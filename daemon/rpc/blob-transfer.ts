@@ -10,7 +10,7 @@ import { crc32 } from 'node:zlib'
 import type { Clock } from '#core/clock.js'
 import { type Epoch, formatEpoch } from '#core/epoch.js'
 import { deserializeError, FlottError, isFlottError, type SerializedError } from '#core/errors.js'
-import type { BlobInfo, BlobTransfer } from '#protocol/ha/blobs.js'
+import type { BlobContent, BlobInfo, BlobTransfer } from '#protocol/ha/blobs.js'
 import { StallWatch } from './stall-watch.js'
 
 export const BLOB_PATH = '/blobs'
@@ -48,13 +48,18 @@ export class HttpBlobTransfer implements BlobTransfer {
     return info
   }
 
-  async get(address: string, name: string): Promise<Uint8Array> {
+  async get(address: string, name: string, expected?: BlobContent): Promise<Uint8Array> {
     const what = `GET ${name} from ${address}`
     const response = await this.#retryIfStale(true, () => this.#exchange(address, 'GET', name, {}))
     const stall = this.#watchStall(response, what)
     try {
       const { content, received } = await collect(response, () => stall.progress())
       checkReceived(response, received, what)
+      if (expected && (received.bytes !== expected.bytes || received.crc32 !== expected.crc32))
+        throw new FlottError(
+          'BLOB_CORRUPT',
+          `${what}: ${received.bytes} bytes with crc ${received.crc32}, not ${expected.bytes} with ${expected.crc32}`,
+        )
       return content
     } catch (error) {
       throw asTransferError(error, what)
@@ -163,13 +168,8 @@ function answerTo(request: ClientRequest): Promise<IncomingMessage> {
   return answered
 }
 
-interface Received {
-  bytes: number
-  crc32: number
-}
-
 /** Each part is copied to its place as it comes: a big blob is moved once, into a buffer of its own. */
-function collect(response: IncomingMessage, onPart: () => void): Promise<{ content: Uint8Array; received: Received }> {
+function collect(response: IncomingMessage, onPart: () => void): Promise<{ content: Uint8Array; received: BlobContent }> {
   const content = new Uint8Array(Number(response.headers[BYTES_HEADER]) || 0)
   const received = { bytes: 0, crc32: 0 }
   return new Promise((resolve, reject) => {
@@ -186,7 +186,7 @@ function collect(response: IncomingMessage, onPart: () => void): Promise<{ conte
 }
 
 /** What follows the bytes, and whether they are what was announced. */
-function checkReceived(response: IncomingMessage, received: Received, what: string): void {
+function checkReceived(response: IncomingMessage, received: BlobContent, what: string): void {
   const failure = response.trailers[ERROR_TRAILER]
   if (failure) throw deserializeError(JSON.parse(decodeURIComponent(failure)) as SerializedError)
   if (received.bytes !== Number(response.headers[BYTES_HEADER]) || received.crc32 !== Number(response.headers[CRC_HEADER]))

@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib'
 import type { Clock } from '#core/clock.js'
 import { type Epoch, HighestEpoch } from '#core/epoch.js'
 import { FlottError } from '#core/errors.js'
-import type { BlobInfo, BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
+import type { BlobContent, BlobInfo, BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
 import { Endpoints } from './endpoint-registry.js'
 import { PeerConnection, type RpcMessage } from './peer-connection.js'
 import type { RpcConnection, RpcNetwork } from './rpc.js'
@@ -239,10 +239,12 @@ class LoopbackBlobTransfer implements BlobTransfer {
       return this.#storeOf(peer).put(name, this.#carried(address, content instanceof Uint8Array ? [content] : content))
     })
   }
-  async get(address: string, name: string): Promise<Uint8Array> {
+  async get(address: string, name: string, expected?: BlobContent): Promise<Uint8Array> {
     const parts: Uint8Array[] = []
     for await (const part of this.read(address, name)) parts.push(part)
-    return Buffer.concat(parts)
+    const content = Buffer.concat(parts)
+    if (expected && (content.length !== expected.bytes || crc32(content) !== expected.crc32)) throw new FlottError('BLOB_CORRUPT', name)
+    return content
   }
   async *read(address: string, name: string): AsyncIterable<Uint8Array> {
     const peer = await this.#reach(address)

@@ -37,7 +37,7 @@ interface Expected {
 
 /**
  * Moves chunks of snapshots between slot workers and the leader. A chunk that can not be stored declines its checkpoint: it is not
- * repeated. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders. What
+ * repeated. What is got is checked against what the manifest says, here and nowhere else. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders. What
  * tasks will ask for is fetched ahead, while their program is loaded.
  */
 export class ChunkTransfer {
@@ -63,7 +63,7 @@ export class ChunkTransfer {
       answer({ kind: 'chunk-stored', request, ...(error ? { error } : {}) })
     })
   }
-  get(request: number, blob: string, answer: (message: ToSlotWorker, transfer?: readonly ArrayBuffer[]) => void): void {
+  get(request: number, ref: ChunkRef, answer: (message: ToSlotWorker, transfer?: readonly ArrayBuffer[]) => void): void {
     const answered = async (fetched: Promise<Uint8Array>) => {
       try {
         const bytes = owned(await fetched)
@@ -72,10 +72,10 @@ export class ChunkTransfer {
         answer({ kind: 'chunk', request, error: serializeError(error) })
       }
     }
-    const expected = this.#expected.get(blob)
+    const expected = this.#expected.get(ref.blob)
     if (expected) this.#forget(expected)
     if (expected?.fetched) void answered(expected.fetched)
-    else this.#gets.enqueue(() => answered(this.#fetch(blob)))
+    else this.#gets.enqueue(() => answered(this.#fetch(ref)))
     this.#fetchAhead()
   }
   /** These tasks were deployed. A chunk that several of them need is left to them: bytes are handed over to one. */
@@ -107,12 +107,12 @@ export class ChunkTransfer {
     for (const expected of this.#expected.values()) {
       if (this.#aheadBytes >= AHEAD_BYTES_MAX) return
       if (expected.fetched) continue
-      const { blob, bytes } = expected.ref
-      this.#aheadBytes += bytes
+      const { ref } = expected
+      this.#aheadBytes += ref.bytes
       expected.fetched = new Promise((resolve, reject) => {
         this.#gets.enqueue(async () => {
           if (expected.isOver) return
-          const fetching = this.#fetch(blob)
+          const fetching = this.#fetch(ref)
           fetching.then(resolve, reject)
           await fetching.catch(() => {})
         })
@@ -124,8 +124,8 @@ export class ChunkTransfer {
     this.#expected.delete(expected.ref.blob)
     if (expected.fetched) this.#aheadBytes -= expected.ref.bytes
   }
-  async #fetch(blob: string): Promise<Uint8Array> {
-    return (await this.options.local?.get(blob)) ?? (await this.#get(blob))
+  async #fetch(ref: ChunkRef): Promise<Uint8Array> {
+    return (await this.options.local?.get(ref)) ?? (await this.#get(ref))
   }
   async #put(blob: string, bytes: Uint8Array): Promise<void> {
     const leader = this.options.leader()
@@ -133,7 +133,7 @@ export class ChunkTransfer {
     await this.options.blobs.put(leader.address, blob, bytes, leader.epoch)
   }
   /** Fails when the chunk is missing or damaged, or when one leader does not answer for too long; without a leader it waits for one. */
-  async #get(blob: string): Promise<Uint8Array> {
+  async #get(ref: ChunkRef): Promise<Uint8Array> {
     const { clock, blobs } = this.options
     const signal = this.#closing.signal
     let asked: string | undefined
@@ -144,7 +144,7 @@ export class ChunkTransfer {
       if (reign !== asked) giveUpAt = reign === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() + GET_PATIENCE_MS
       asked = reign
       try {
-        if (leader) return await blobs.get(leader.address, blob)
+        if (leader) return await blobs.get(leader.address, ref.blob, ref)
       } catch (error) {
         if (!isTransient(error) || clock.monotonicMs() >= giveUpAt) throw error
       }

@@ -448,7 +448,7 @@ export class TaskExecutor implements Service, Endpoint<TaskExecutorGateway> {
     } else if (said.kind === 'put-chunk') {
       this.#chunks.put(said.request, said.blob, said.bytes, (answer) => this.#workers.post(slotIndex, answer))
     } else if (said.kind === 'get-chunk') {
-      this.#chunks.get(said.request, said.blob, (answer, transfer) => this.#workers.post(slotIndex, answer, transfer))
+      this.#chunks.get(said.request, said.ref, (answer, transfer) => this.#workers.post(slotIndex, answer, transfer))
     } else if (said.kind === 'metrics') {
       for (const [attemptId, metrics] of Object.entries(said.tasks)) if (this.#posted.has(attemptId)) this.#metrics.set(attemptId, metrics)
       if (said.memory) this.#slotMemory.reported(slotIndex, said.memory)

@@ -1,7 +1,7 @@
 import type { OperatorDefinition } from '#core/functions/operator-definition.js'
 import { stableId } from '#core/ids.js'
 import { silentLogger } from '#core/logger.js'
-import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { OperatorSpec } from '#protocol/graph/job-graph.js'
 import type { Output } from '#taskmanager/operators/operator.js'
 import { createWindowOperator } from '#taskmanager/operators/window.js'
@@ -33,7 +33,7 @@ export function harnessChain(options: HarnessChainOptions): OperatorChain {
     async put(blob: string, bytes: Uint8Array) {
       options.chunks.set(blob, bytes)
     },
-    async get(blob: string) {
+    async get({ blob }: ChunkRef) {
       return options.chunks.get(blob)!
     },
   }

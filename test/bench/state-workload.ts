@@ -26,7 +26,7 @@ export function newBackend(chunks?: Map<string, Uint8Array>): HeapKeyedStateBack
     },
     chunks: {
       put: async (blob, bytes) => void chunks?.set(blob, bytes),
-      get: async (blob) => chunks?.get(blob) ?? new Uint8Array(),
+      get: async ({ blob }) => chunks?.get(blob) ?? new Uint8Array(),
     },
   })
 }

@@ -1,7 +1,7 @@
 import type { OperatorDefinition } from '#core/functions/operator-definition.js'
 import { stableId } from '#core/ids.js'
 import { silentLogger } from '#core/logger.js'
-import type { SubtaskState } from '#protocol/checkpoint/manifest.js'
+import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
 import type { RecordBatch, ResultPartition, StreamEvent } from '#taskmanager/exchange/exchange.js'
 import type { TaskServices } from '#taskmanager/operators/operator.js'
 import { createWindowOperator } from '#taskmanager/operators/window.js'
@@ -94,7 +94,7 @@ export function makeChain(sketch: ChainSketch): { chain: OperatorChain; site: { 
     async put(blob: string, bytes: Uint8Array) {
       stored.set(blob, bytes)
     },
-    async get(blob: string) {
+    async get({ blob }: ChunkRef) {
       return stored.get(blob)!
     },
   }

@@ -166,7 +166,7 @@ export class SlotJob {
       this.chunks.set(message.blob, message.bytes)
       queueMicrotask(() => this.send({ kind: 'chunk-stored', request: message.request }))
     } else if (message.kind === 'get-chunk') {
-      const bytes = this.chunks.get(message.blob)
+      const bytes = this.chunks.get(message.ref.blob)
       queueMicrotask(() => this.send({ kind: 'chunk', request: message.request, ...(bytes ? { bytes } : {}) }))
     }
   }

@@ -7,8 +7,10 @@ import type { Epoch } from '#core/epoch.js'
  *   chunk/<job>/<checkpoint>/<attempt>/<operator id>-<part>   result/<job>/<sha256>   history/<job>/<sha256>
  *   collected/<job>/<operator id>/<first running number>-<epoch>-<serial>   (named by no fact; all of a job's are live)
  */
-export interface BlobInfo {
+export interface BlobInfo extends BlobContent {
   readonly name: string
+}
+export interface BlobContent {
   readonly bytes: number
   readonly crc32: number
 }
@@ -40,7 +42,7 @@ export interface ReplicatedBlobStore extends BlobStore {}
 /** Moves blobs to and from another process (its internal endpoint), as streams with back pressure. Fails with NOT_LEADER, CONNECTION_LOST, BLOB_NOT_FOUND … */
 export interface BlobTransfer {
   put(address: string, name: string, content: Uint8Array | AsyncIterable<Uint8Array>, epoch: Epoch): Promise<BlobInfo>
-  /** The bytes are the caller's. */
-  get(address: string, name: string): Promise<Uint8Array>
+  /** The bytes are the caller's. BLOB_CORRUPT where they are not what is expected. */
+  get(address: string, name: string, expected?: BlobContent): Promise<Uint8Array>
   read(address: string, name: string): AsyncIterable<Uint8Array>
 }

@@ -8,7 +8,7 @@
 import { crc32 } from 'node:zlib'
 import type { Clock, Timer } from '#core/clock.js'
 import type { Logger } from '#core/logger.js'
-import type { SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
+import type { ChunkRef, SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 import { bytesOf, type CopiesEvent, jobOf, type LocalCopies, NO_COPIES, stepCopies } from './local-copies.js'
 
 /** Bytes on their way to the files; what comes above that is not kept. */
@@ -52,18 +52,17 @@ export class LocalBackup {
     const jobId = jobOf(blob)
     if (this.#stored.has(blob) || this.#writingBytes + bytes.length > WRITING_BYTES_MAX) return
     const room = this.options.maxBytes - [...this.#jobs.values()].reduce((sum, copies) => sum + bytesOf(copies), 0)
-    this.#step(jobId, { kind: 'chunk-put', blob, room, bytes: bytes.length, crc32: crc32(bytes) })
+    this.#step(jobId, { kind: 'chunk-put', blob, bytes: bytes.length, room })
     if (this.#jobs.get(jobId)?.copies.has(blob)) this.#write(blob, bytes)
   }
   /** The chunk, checked; undefined where there is no good copy of it. */
-  async get(blob: string): Promise<Uint8Array | undefined> {
-    const copy = this.#jobs.get(jobOf(blob))?.copies.get(blob)
+  async get({ blob, bytes: size, crc32: checksum }: ChunkRef): Promise<Uint8Array | undefined> {
     const stored = this.#stored.get(blob)
-    if (!copy || !stored) return undefined
+    if (!stored || !this.#jobs.get(jobOf(blob))?.copies.has(blob)) return undefined
     try {
       await stored.written
       const bytes = await this.options.files.read(stored.file)
-      if (bytes.length === copy.bytes && crc32(bytes) === copy.crc32) return bytes
+      if (bytes.length === size && crc32(bytes) === checksum) return bytes
       this.options.logger.warn('the local copy of a chunk is damaged', { blob })
     } catch (error) {
       this.options.logger.warn('the local copy of a chunk can not be read', { blob, error })

@@ -14,12 +14,9 @@
  */
 import type { ChunkRef, SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 
-export interface Copy {
-  readonly bytes: number
-  readonly crc32: number
-}
 export interface LocalCopies {
-  readonly copies: ReadonlyMap<string, Copy>
+  /** Their bytes. */
+  readonly copies: ReadonlyMap<string, number>
   /** By checkpoint, above `completed` or equal to it: names of chunks. */
   readonly referred: ReadonlyMap<number, ReadonlySet<string>>
   readonly completed: number
@@ -27,7 +24,7 @@ export interface LocalCopies {
 export const NO_COPIES: LocalCopies = { copies: new Map(), referred: new Map(), completed: 0 }
 
 export type CopiesEvent =
-  | ({ readonly kind: 'chunk-put'; readonly blob: string; readonly room: number } & Copy)
+  | { readonly kind: 'chunk-put'; readonly blob: string; readonly bytes: number; readonly room: number }
   | { readonly kind: 'snapshot-acknowledged'; readonly checkpointId: number; readonly snapshot: SubtaskSnapshot }
   | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number }
   | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number }
@@ -38,9 +35,9 @@ export type CopiesEvent =
 export function stepCopies(before: LocalCopies, event: CopiesEvent): LocalCopies {
   switch (event.kind) {
     case 'chunk-put': {
-      const { blob, bytes, crc32 } = event
+      const { blob, bytes } = event
       if (bytes > event.room || checkpointOf(blob) <= before.completed) return before
-      return { ...before, copies: new Map(before.copies).set(blob, { bytes, crc32 }) }
+      return { ...before, copies: new Map(before.copies).set(blob, bytes) }
     }
     case 'snapshot-acknowledged': {
       const { checkpointId } = event
@@ -75,7 +72,7 @@ export function stepCopies(before: LocalCopies, event: CopiesEvent): LocalCopies
 
 export function bytesOf({ copies }: LocalCopies): number {
   let bytes = 0
-  for (const copy of copies.values()) bytes += copy.bytes
+  for (const size of copies.values()) bytes += size
   return bytes
 }
 

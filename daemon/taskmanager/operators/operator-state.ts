@@ -15,7 +15,7 @@ export async function operatorBytes(state: SubtaskState, chunks: ChunkStore): Pr
   if (state.inline !== undefined) return state.inline
   if (state.operatorChunk === undefined) return undefined
   try {
-    return await chunks.get(state.operatorChunk.blob)
+    return await chunks.get(state.operatorChunk)
   } catch (cause) {
     if (isTransient(cause)) throw cause
     throw new FlottError('CHECKPOINT_NOT_RESTORABLE', `blob ${state.operatorChunk.blob} can not be read`, { cause })

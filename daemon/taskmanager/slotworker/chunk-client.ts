@@ -1,4 +1,5 @@
 import { deserializeError, FlottError, type SerializedError } from '#core/errors.js'
+import type { ChunkRef } from '#protocol/checkpoint/manifest.js'
 import type { ChunkStore } from '../state/keyed-state-backend.js'
 import type { FromSlotWorker } from './protocol.js'
 
@@ -20,9 +21,9 @@ export class ChunkClient implements ChunkStore {
     const own = isWhole ? bytes : new Uint8Array(bytes)
     await this.#ask((request) => this.post({ kind: 'put-chunk', request, blob, bytes: own }, [own.buffer as ArrayBuffer]))
   }
-  async get(blob: string): Promise<Uint8Array> {
-    const bytes = await this.#ask((request) => this.post({ kind: 'get-chunk', request, blob }))
-    if (!bytes) throw new FlottError('BLOB_NOT_FOUND', blob)
+  async get(ref: ChunkRef): Promise<Uint8Array> {
+    const bytes = await this.#ask((request) => this.post({ kind: 'get-chunk', request, ref }))
+    if (!bytes) throw new FlottError('BLOB_NOT_FOUND', ref.blob)
     return bytes
   }
   #ask(send: (request: number) => void): Promise<Uint8Array | undefined> {

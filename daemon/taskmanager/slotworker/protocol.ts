@@ -1,7 +1,7 @@
 /** Messages between the TaskExecutor (main thread) and a slot worker. Plain data, so that a worker can be a thread, a process, or (simulated) the same thread. */
 import type { SerializedError } from '#core/errors.js'
 import type { MemoryUsage } from '#metrics/thread-memory.js'
-import type { SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
+import type { ChunkRef, SubtaskSnapshot } from '#protocol/checkpoint/manifest.js'
 import type { CheckpointMetrics, ExecutionState, ReaderEvent } from '#protocol/gateways/job-master-gateway.js'
 import type { AccumulatorSnapshot, NumberedEvent, TaskMetrics } from '#protocol/gateways/task-executor-gateway.js'
 import type { TaskDeploymentDescriptor } from '#protocol/graph/deployment.js'
@@ -84,7 +84,7 @@ export type FromSlotWorker =
   | { readonly kind: 'checkpoint-declined'; readonly attemptId: string; readonly checkpointId: number; readonly cause: SerializedError }
   /** Bytes of a chunk, to be made durable on the in-sync set; the buffer is transferred. Answered by 'chunk-stored'. */
   | { readonly kind: 'put-chunk'; readonly request: number; readonly blob: string; readonly bytes: Uint8Array }
-  | { readonly kind: 'get-chunk'; readonly request: number; readonly blob: string }
+  | { readonly kind: 'get-chunk'; readonly request: number; readonly ref: ChunkRef }
   | {
       readonly kind: 'reader-event'
       readonly attemptId: string

@@ -12,7 +12,8 @@ import type { NamespacedTables } from './table-family.js'
 export interface ChunkStore {
   /** Takes over the buffer. Fails with STORAGE_FULL, REPLICATION_FAILED, … : the checkpoint is declined. */
   put(blob: string, bytes: Uint8Array): Promise<void>
-  get(blob: string): Promise<Uint8Array>
+  /** As the manifest has it: BLOB_CORRUPT where size or checksum differ. */
+  get(ref: ChunkRef): Promise<Uint8Array>
 }
 
 /** The slot's share of taskmanager.memory.managed.size. */

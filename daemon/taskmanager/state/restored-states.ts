@@ -1,5 +1,4 @@
 /** What a snapshot holds for this subtask, state by state and in its bytes, until the operator declares the state that it belongs to. */
-import { crc32 } from 'node:zlib'
 import { FlottError, isTransient } from '#core/errors.js'
 import { keyGroupOf } from '#core/serialization/key-hash.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
@@ -114,16 +113,15 @@ export class RestoredStates {
       this.#states.set(name, { kind, blocks: [...before, ...blocks] })
     }
   }
-  async #read({ blob, bytes: size, crc32: checksum }: ChunkRef): Promise<Chunk> {
+  async #read(ref: ChunkRef): Promise<Chunk> {
+    const { blob } = ref
     let bytes: Uint8Array
     try {
-      bytes = await this.options.chunks.get(blob)
+      bytes = await this.options.chunks.get(ref)
     } catch (cause) {
       if (isTransient(cause)) throw cause
       throw notRestorable(blob, 'it can not be read', cause)
     }
-    if (bytes.length !== size) throw notRestorable(blob, `it has ${bytes.length} bytes instead of ${size}`)
-    if (crc32(bytes) !== checksum) throw notRestorable(blob, 'its checksum does not match')
     try {
       const { header, blocks } = decodeChunk(bytes)
       const inBlock = (part: Buffer): ChunkBlock => {

@@ -135,7 +135,10 @@ for (const [name, make] of Object.entries({ loopback, http: () => http() })) {
 
   blobs('what is not there, what is corrupt', async (t, { store, transfer, address }) => {
     await t.throwsAsync(transfer.get(address, 'absent'), { code: 'BLOB_NOT_FOUND' })
-    await transfer.put(address, 'big', blocksOf(50), epoch)
+    const { bytes, crc32 } = await transfer.put(address, 'big', blocksOf(50), epoch)
+    t.is((await transfer.get(address, 'big', { bytes, crc32 })).length, bytes)
+    await t.throwsAsync(transfer.get(address, 'big', { bytes: bytes + 1, crc32 }), { code: 'BLOB_CORRUPT' })
+    await t.throwsAsync(transfer.get(address, 'big', { bytes, crc32: crc32 ^ 1 }), { code: 'BLOB_CORRUPT' })
     store.corruptAfter = 3
     await t.throwsAsync(transfer.get(address, 'big'), { code: 'BLOB_CORRUPT', message: /block 4/ })
   })

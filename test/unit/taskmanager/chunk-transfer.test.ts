@@ -24,6 +24,7 @@ function underTest(get: (address: string, name: string) => Promise<Uint8Array>) 
   const answers: ToSlotWorker[] = []
   return { clock, world, stored, transfer, answers, answer: (message: ToSlotWorker) => void answers.push(message) }
 }
+const refOf = (blob: string) => ({ blob, bytes: 100_000_000, crc32: 0 })
 const codeOf = (message: ToSlotWorker | undefined) => (message && 'error' in message ? (message.error as { code?: string }).code : 'none')
 
 test('a chunk to restore from waits for a leader, however long there is none, and outlives the ones that die', async (t) => {
@@ -31,7 +32,7 @@ test('a chunk to restore from waits for a leader, however long there is none, an
     if (address === 'b') return new Uint8Array([1, 2])
     throw new FlottError('CONNECTION_REFUSED', address)
   })
-  transfer.get(1, 'chunk', answer)
+  transfer.get(1, refOf('chunk'), answer)
   await clock.advance(30 * MINUTE)
   for (const reign of [1, 2, 3]) {
     world.leader = leaderAt('a', reign)
@@ -48,7 +49,7 @@ test('a chunk to restore from waits for a leader, however long there is none, an
 test('a leader that never answers is given up, with its reason', async (t) => {
   const { clock, world, transfer, answers, answer } = underTest(() => Promise.reject(new FlottError('STORAGE_FAILED', 'x')))
   world.leader = leaderAt('a', 1)
-  transfer.get(1, 'chunk', answer)
+  transfer.get(1, refOf('chunk'), answer)
   await clock.advance(MINUTE)
   t.deepEqual(answers, [])
   await clock.advance(5 * MINUTE)
@@ -62,14 +63,14 @@ test('a chunk that is missing is not asked for again', async (t) => {
     return Promise.reject(new FlottError('BLOB_NOT_FOUND', 'x'))
   })
   world.leader = leaderAt('a', 1)
-  transfer.get(1, 'chunk', answer)
+  transfer.get(1, refOf('chunk'), answer)
   await clock.advance(MINUTE)
   t.deepEqual([asked, answers.map(codeOf)], [1, ['BLOB_NOT_FOUND']])
 })
 
 test('gets that wait hold up no put; without a leader a put fails at once', async (t) => {
   const { clock, world, transfer, answers, stored, answer } = underTest(() => Promise.reject(new FlottError('RPC_TIMEOUT', 'x')))
-  for (let request = 0; request < 20; request++) transfer.get(request, 'chunk', answer)
+  for (let request = 0; request < 20; request++) transfer.get(request, refOf('chunk'), answer)
   transfer.put(20, 'early', new Uint8Array(3), answer)
   await clock.advance(1)
   t.deepEqual(answers.map(codeOf), ['LEADER_UNKNOWN'])
@@ -81,7 +82,7 @@ test('gets that wait hold up no put; without a leader a put fails at once', asyn
 
 test('closing ends the gets that wait', async (t) => {
   const { clock, transfer, answers, answer } = underTest(() => Promise.reject(new FlottError('RPC_TIMEOUT', 'x')))
-  for (let request = 0; request < 20; request++) transfer.get(request, 'chunk', answer)
+  for (let request = 0; request < 20; request++) transfer.get(request, refOf('chunk'), answer)
   await clock.advance(1)
   transfer.close()
   await clock.advance(1)
@@ -90,7 +91,6 @@ test('closing ends the gets that wait', async (t) => {
   t.is(clock.pending, 0)
 })
 
-const refOf = (blob: string) => ({ blob, bytes: 100_000_000, crc32: 0 })
 const taskOf = (attemptId: string, blobs: readonly string[]) =>
   ({
     attemptId,
@@ -107,15 +107,15 @@ test('what tasks will ask for is fetched ahead, in turns, some of it; each is fe
   transfer.expect([taskOf('one', ['a', 'bb', 'shared']), taskOf('two', ['ccc', 'dddd', 'shared'])])
   await clock.advance(1)
   t.deepEqual(asked, ['a', 'ccc', 'bb']) // The next one would be more than is held.
-  transfer.get(1, 'a', answer)
+  transfer.get(1, refOf('a'), answer)
   await clock.advance(1)
   t.deepEqual(answers, [{ kind: 'chunk', request: 1, bytes: new Uint8Array([1]) }])
   t.deepEqual(asked, ['a', 'ccc', 'bb', 'dddd'])
   transfer.expectNoMore('one')
-  transfer.get(2, 'dddd', answer)
-  transfer.get(3, 'shared', answer)
-  transfer.get(4, 'shared', answer)
-  transfer.get(5, 'bb', answer) // By another attempt, later.
+  transfer.get(2, refOf('dddd'), answer)
+  transfer.get(3, refOf('shared'), answer)
+  transfer.get(4, refOf('shared'), answer)
+  transfer.get(5, refOf('bb'), answer) // By another attempt, later.
   await clock.advance(1)
   t.deepEqual(asked.slice(4), ['shared', 'shared', 'bb'])
   t.is(answers.length, 5)
@@ -127,7 +127,7 @@ test('what could not be fetched ahead is told to who asks; nobody need ask', asy
   transfer.expect([taskOf('one', ['a', 'b'])])
   await clock.advance(1)
   t.deepEqual(answers, [])
-  transfer.get(1, 'a', answer)
+  transfer.get(1, refOf('a'), answer)
   await clock.advance(1)
   t.deepEqual(answers.map(codeOf), ['BLOB_NOT_FOUND'])
   transfer.expectNoMore('one')

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import test from 'ava'
 import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
@@ -16,6 +17,8 @@ const snapshot = (...blobs: readonly string[]) => ({
   finished: false,
   operators: { op: { subtaskIndex: 0, keyed: blobs.map((blob) => ({ blob, bytes: 0, crc32: 0 })) } },
 })
+
+const refOf = (blob: string, ...content: readonly number[]) => ({ blob, bytes: content.length, crc32: crc32(Uint8Array.from(content)) })
 
 function underTest({ maxBytes = 1_000 } = {}) {
   const clock = new FakeClock()
@@ -38,8 +41,8 @@ test('a chunk is read from its copy, over the network only where there is none',
   const answers: ToSlotWorker[] = []
   const answer = (message: ToSlotWorker) => void answers.push(message)
   transfer.put(1, A, new Uint8Array([1, 2]), answer)
-  transfer.get(2, A, answer) // At once, while it may be on its way to the file.
-  transfer.get(3, B, answer)
+  transfer.get(2, refOf(A, 1, 2), answer) // At once, while it may be on its way to the file.
+  transfer.get(3, refOf(B, 9), answer)
   await clock.advance(10)
   t.deepEqual(answers.map((message) => ('request' in message ? message.request : 0)).sort(), [1, 2, 3])
   t.deepEqual(
@@ -53,17 +56,18 @@ test('a damaged, a lost and an unwritable copy are none', async (t) => {
   const { backup, files } = underTest()
   backup.put(A, new Uint8Array([1, 2]))
   backup.put(B, new Uint8Array([3]))
-  await backup.get(B)
+  await backup.get(refOf(B, 3))
   const [first] = [...files.files.values()]
   first![0] = 7
-  t.is(await backup.get(A), undefined)
-  t.deepEqual(await backup.get(B), new Uint8Array([3]))
+  t.is(await backup.get(refOf(A, 1, 2)), undefined)
+  t.deepEqual(await backup.get(refOf(B, 3)), new Uint8Array([3]))
   files.failing = true
-  t.is(await backup.get(B), undefined)
-  backup.put('chunk/job/1/attempt/op-2', new Uint8Array([4]))
-  t.is(await backup.get('chunk/job/1/attempt/op-2'), undefined)
+  t.is(await backup.get(refOf(B, 3)), undefined)
+  const c = refOf('chunk/job/1/attempt/op-2', 4)
+  backup.put(c.blob, new Uint8Array([4]))
+  t.is(await backup.get(c), undefined)
   files.failing = false
-  t.is(await backup.get('chunk/job/1/attempt/op-2'), undefined)
+  t.is(await backup.get(c), undefined)
 })
 
 test('all jobs together stay within the limit, and what is superseded makes room', async (t) => {
@@ -79,7 +83,7 @@ test('all jobs together stay within the limit, and what is superseded makes room
   backup.completed('job', 2)
   await clock.advance(0)
   t.is(files.files.size, 1)
-  t.is(await backup.get(A), undefined)
+  t.is(await backup.get(refOf(A, 0, 0, 0, 0, 0, 0)), undefined)
   backup.put('chunk/other/1/attempt/op-0', new Uint8Array(6))
   await clock.advance(0)
   t.is(files.files.size, 2)
@@ -106,10 +110,10 @@ test('a job that has left keeps its copies for a while, in case that it comes ba
   await clock.advance(50_000)
   backup.jobCame('job')
   await clock.advance(120_000)
-  t.deepEqual(await backup.get(A), new Uint8Array([1]))
+  t.deepEqual(await backup.get(refOf(A, 1)), new Uint8Array([1]))
   backup.jobLeft('job')
   await clock.advance(61_000)
-  t.is(await backup.get(A), undefined)
+  t.is(await backup.get(refOf(A, 1)), undefined)
   t.is(files.files.size, 0)
 })
 

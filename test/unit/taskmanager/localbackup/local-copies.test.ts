@@ -8,7 +8,6 @@ const put = (checkpointId: number, part: string, room = 1_000): CopiesEvent => (
   kind: 'chunk-put',
   blob: chunk(checkpointId, part),
   bytes: 10,
-  crc32: 1,
   room,
 })
 function snapshot(...blobs: readonly string[]): SubtaskSnapshot {

@@ -1,4 +1,5 @@
 /** A backend with a store in memory and a clock whose turns the test takes. */
+import { crc32 } from 'node:zlib'
 import type { Clock } from '#core/clock.js'
 import { FlottError } from '#core/errors.js'
 import type { ChunkRef, SubtaskState } from '#protocol/checkpoint/manifest.js'
@@ -38,9 +39,10 @@ export class MemoryChunks implements ChunkStore {
     if (this.blobs.has(blob)) throw new Error(`${blob} is written twice`)
     this.blobs.set(blob, bytes)
   }
-  async get(blob: string): Promise<Uint8Array> {
-    const bytes = this.blobs.get(blob)
-    if (!bytes) throw new FlottError('BLOB_NOT_FOUND', blob)
+  async get(ref: ChunkRef): Promise<Uint8Array> {
+    const bytes = this.blobs.get(ref.blob)
+    if (!bytes) throw new FlottError('BLOB_NOT_FOUND', ref.blob)
+    if (bytes.length !== ref.bytes || crc32(bytes) !== ref.crc32) throw new FlottError('BLOB_CORRUPT', ref.blob)
     return bytes
   }
 }
