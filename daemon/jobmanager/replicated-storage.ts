@@ -75,11 +75,7 @@ export class ReplicatedStorage implements LeaderStorage {
     const decode = { manifest: decodeManifest, deployment: decodeDeployment }
     const holes = new Holes({ facts: reign.facts, store, decode, clock, logger, signal: reign.signal })
     holes.start()
-    const endpoint: ReplicationGateway = new ReplicationEndpoint(
-      store,
-      () => holes.filled(),
-      () => holes.memberJoined(),
-    )
+    const endpoint: ReplicationGateway = new ReplicationEndpoint(store, holes)
     const unregister = network.endpoints.register(replicationGateway, endpoint)
     const operations = storageOperations({
       self,

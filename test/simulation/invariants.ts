@@ -39,7 +39,7 @@ export class Invariants {
   readonly #holes = new Set<string>()
   /** Of jobs that had not ended: what they named and the disk had not that became the in-sync set by an operator's override. */
   readonly #lost = new Map<string, Set<string>>()
-  /** Of all jobs, and other disks may have it. */
+  /** The same of all jobs. A disk that joins later may have it. */
   readonly #missed = new Set<string>()
   /** Since the present set is there. */
   #incarnation = 0
@@ -166,7 +166,9 @@ export class Invariants {
     if (this.#isr.length === 0) this.violated('the in-sync set is empty')
     const joined = this.#isr.filter(({ diskId }) => !before.some((replica) => replica.diskId === diskId))
     if (before.length > 0 && joined.length === this.#isr.length) this.#overridden()
-    for (const fact of this.#facts.values()) this.#namesOnDisk(fact, joined)
+    // Who joins after an override may have what nobody else had: then it has reached all.
+    const checked = this.#missed.size > 0 ? this.#isr : joined
+    for (const fact of this.#facts.values()) this.#namesOnDisk(fact, checked)
   }
 
   get #clusterIncarnation(): number {
@@ -183,14 +185,13 @@ export class Invariants {
     if (this.#clusterIncarnation <= this.#incarnation)
       this.violated(`the in-sync set is replaced, and the incarnation stays ${this.#incarnation}`)
     this.#incarnation = this.#clusterIncarnation
-    for (const fact of this.#facts.values())
-      for (const { diskId } of this.#isr)
-        for (const name of this.#namesOf(fact)) {
-          if (this.#disks.get(diskId)?.holds(name)) continue
-          this.#holes.add(`${diskId} ${name}`)
-          this.#missed.add(name)
-          if (!fact.terminal) this.#lost.set(fact.jobId, (this.#lost.get(fact.jobId) ?? new Set()).add(name))
-        }
+    for (const fact of this.#facts.values()) {
+      const names = [...this.#namesOf(fact)]
+      const missing = names.filter((name) => !this.#isThere(name))
+      for (const name of missing) this.#missed.add(name)
+      if (fact.terminal || missing.length === 0) continue
+      this.#lost.set(fact.jobId, new Set([...(this.#lost.get(fact.jobId) ?? []), ...missing]))
+    }
   }
 
   #jobChanged(jobId: string): void {
@@ -263,21 +264,16 @@ export class Invariants {
   }
   /** Its disk has lost it, or nobody could give it. */
   #isHole({ diskId }: Replica, name: string): boolean {
+    if (this.#missed.has(name)) return !this.#isThere(name)
     const hole = `${diskId} ${name}`
     if (this.#holes.has(hole)) return true
     const isLost = [...this.#holes].some((known) => known.endsWith(` ${name}`))
-    const isThere = this.#isr.some((member) => this.#disks.get(member.diskId)?.holds(name))
-    const isMissed = this.#missed.has(name) && this.#isr.some((member) => this.#holes.has(`${member.diskId} ${name}`))
-    if (!isLost || (isThere && !isMissed)) return false // What is missed comes from a later member, and reaches all in a while.
+    if (!isLost || this.#isThere(name)) return false
     this.#holes.add(hole)
     return true
   }
-  /** What one disk of the set has, and is needed, and another one lacks. */
-  get unequal(): string | undefined {
-    const disks = this.#isr.flatMap(({ diskId }) => this.#disks.get(diskId) ?? [])
-    const isThere = (name: string) => disks.some((disk) => disk.holds(name))
-    const named = [...this.#facts.values()].flatMap((fact) => [...this.#namesOf(fact, isThere)])
-    return named.find((name) => disks.some((disk) => disk.holds(name)) && disks.some((disk) => !disk.holds(name)))
+  #isThere(name: string): boolean {
+    return this.#isr.some((member) => this.#disks.get(member.diskId)?.holds(name))
   }
   /** Whether a disk lacks something that is needed. */
   get hasHoles(): boolean {
@@ -295,21 +291,20 @@ export class Invariants {
     if (name !== undefined) this.#holes.add(`${diskId} ${name}`)
     return name
   }
-  /** `isReadable`: of a manifest or deployment, whose names count then. */
-  *#namesOf(fact: JobFact, isReadable = (_: string) => true): Iterable<string> {
+  *#namesOf(fact: JobFact): Iterable<string> {
     for (const name of [fact.jobGraph, fact.artifact, fact.result, fact.history]) if (name !== undefined) yield name
-    if (fact.deployment !== undefined) yield* this.#deployedBlobs(fact, fact.deployment, isReadable)
-    for (const { manifest } of fact.checkpoints) yield* this.#reachedFrom(manifest, isReadable)
-    if (fact.startsFrom) yield* this.#reachedFrom(fact.startsFrom.manifest, isReadable)
+    if (fact.deployment !== undefined) yield* this.#deployedBlobs(fact, fact.deployment)
+    for (const { manifest } of fact.checkpoints) yield* this.#reachedFrom(manifest)
+    if (fact.startsFrom) yield* this.#reachedFrom(fact.startsFrom.manifest)
   }
   /** The deployment pins the manifest that it restores from, until a later checkpoint shows that all its attempts run. */
-  *#deployedBlobs({ checkpoints }: JobFact, name: string, isReadable: (name: string) => boolean): Iterable<string> {
+  *#deployedBlobs({ checkpoints }: JobFact, name: string): Iterable<string> {
     yield name
-    const restored = isReadable(name) ? this.#deployment(name)?.restoredCheckpoint : undefined
-    if (restored && restored.id >= (checkpoints.at(-1)?.id ?? 0)) yield* this.#reachedFrom(restored.manifest, isReadable)
+    const restored = this.#isUnknown(name) ? undefined : this.#deployment(name)?.restoredCheckpoint
+    if (restored && restored.id >= (checkpoints.at(-1)?.id ?? 0)) yield* this.#reachedFrom(restored.manifest)
   }
-  #reachedFrom(name: string, isReadable: (name: string) => boolean): readonly string[] {
-    if (!isReadable(name)) return [name]
+  #reachedFrom(name: string): readonly string[] {
+    if (this.#isUnknown(name)) return [name]
     const known = this.#namedBy.get(name)
     if (known) return known
     const bytes = this.#contentOf(name)
@@ -317,6 +312,10 @@ export class Invariants {
     const reached = [name, ...chunksOf(decodeManifest(bytes))]
     this.#namedBy.set(name, reached)
     return reached
+  }
+  /** Lost with an override: what it named nobody knows. */
+  #isUnknown(name: string): boolean {
+    return this.#missed.has(name) && !this.#isThere(name)
   }
   #contentOf(name: string): Buffer | undefined {
     for (const disk of this.#disks.values()) {

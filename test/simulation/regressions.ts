@@ -13,5 +13,11 @@ export const REGRESSIONS: readonly (SimulationOptions & { readonly found: string
   { seed: 4131, found: 'a standby deleted blobs under an epoch that was not on its disk' },
   { seed: 10134, steps: 12, found: 'the same, after user code had thrown' },
   { seed: 3, operator: true, found: 'what a disk had that came back after an override did not reach the disks that had joined before' },
-  { seed: 43, operator: true, found: 'nothing of a job came back with such a disk when one of its manifests was lost' },
+  { seed: 15, operator: true, found: 'nothing of a job came back with such a disk when one of its manifests was lost' },
+  {
+    seed: 5113,
+    steps: 8,
+    operator: true,
+    found: 'such a disk was a member before the others had what it alone had: a leader that died between left them without',
+  },
 ]

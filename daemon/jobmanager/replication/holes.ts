@@ -13,8 +13,8 @@ const NOTHING = new Uint8Array(0)
 /**
  * What the facts name and this leader's disk has not: a damaged database may have lost it, or an operator has let a stale disk lead. It
  * comes from another member; soon after the takeover, while somebody has it, and in any case before a standby joins, since that copies
- * what is here and would lack the same. What no member has is looked for again when somebody has joined: it may be one with a disk that
- * was thought lost.
+ * what is here and would lack the same. What no member has is looked for again when somebody joins: it may be one with a disk that was
+ * thought lost.
  */
 export class Holes {
   #filled: Promise<void> | undefined
@@ -40,12 +40,16 @@ export class Holes {
     })
     return this.#filled
   }
-  /** Somebody is a new member of the set, and may have what nobody had. */
-  memberJoined(): void {
+  /**
+   * Somebody is about to be a member: what nobody had may be on this disk. It reaches all others before, or a next leader that has it would
+   * not know who lacks it.
+   */
+  async memberJoins(): Promise<void> {
+    await this.filled()
     if (!this.#left) return
     this.#left = false
     this.#filled = undefined
-    this.start()
+    await this.filled()
   }
   /** Until they are filled. */
   start(): void {

@@ -199,13 +199,13 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
     }
   }
   /**
-   * Fetches a blob that is missing or corrupt here from another member. Fails with `cause` when nobody has it; with REPLICATION_FAILED, a
-   * passing trouble, when a member that may have it can not be asked.
+   * Fetches a blob that is missing or corrupt here from another member, or from who joins. Fails with `cause` when nobody has it; with
+   * REPLICATION_FAILED, a passing trouble, when a member that may have it can not be asked.
    */
   async repair(name: string, cause: unknown): Promise<void> {
     const { local, logger, self, transfer } = this.options
     let away: Replica | undefined
-    for (const replica of this.state.members) {
+    for (const replica of mustHold(this.state)) {
       if (replica.diskId === self.diskId) continue
       try {
         const content = await transfer.get(replica.address, name) // Whole before the bad one goes.
@@ -216,7 +216,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
         return
       } catch (error) {
         logger.warn('a bad blob could not be fetched', { blob: name, replica, error })
-        if (!isBadBlob(error) && isPassingTrouble(error)) away = replica
+        if (!isBadBlob(error) && isPassingTrouble(error) && isMember(this.state, replica.diskId)) away = replica
       }
     }
     if (!away) throw cause

@@ -1,22 +1,22 @@
 import type { ReplicationGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobInfo } from '#protocol/ha/blobs.js'
 import type { Replica } from '#protocol/ha/facts.js'
+import type { Holes } from './holes.js'
 import { isMember } from './in-sync-set.js'
 import type { ReplicatingBlobStore } from './replicating-blob-store.js'
 
 const LIST_LIMIT = 1_000
+const NO_HOLES = { filled: async () => {}, memberJoins: async () => {} }
 
 /** The leader's side of joining and leaving. */
 export class ReplicationEndpoint implements ReplicationGateway {
   constructor(
     private readonly blobs: ReplicatingBlobStore,
-    /** Resolves when this disk has what it can have: who joins copies it. */
-    private readonly whole: () => Promise<void> = async () => {},
-    private readonly onJoined: () => void = () => {},
+    private readonly holes: Pick<Holes, 'filled' | 'memberJoins'> = NO_HOLES,
   ) {}
 
   async join({ replica }: { replica: Replica }): Promise<{ state: 'JOINING' | 'MEMBER'; deletions: number }> {
-    if (!isMember(this.blobs.set, replica.diskId)) await this.whole()
+    if (!isMember(this.blobs.set, replica.diskId)) await this.holes.filled()
     this.blobs.report({ kind: 'join-requested', replica })
     return { state: isMember(this.blobs.set, replica.diskId) ? 'MEMBER' : 'JOINING', deletions: this.blobs.deletions }
   }
@@ -32,10 +32,9 @@ export class ReplicationEndpoint implements ReplicationGateway {
   }
 
   async completeJoin({ diskId }: { diskId: string }): Promise<{ state: 'JOINING' | 'MEMBER' | 'UNKNOWN' }> {
+    await this.holes.memberJoins()
     this.blobs.report({ kind: 'join-completed', diskId })
-    const state = await this.blobs.whenSettled(diskId)
-    if (state === 'MEMBER') this.onJoined()
-    return { state }
+    return { state: await this.blobs.whenSettled(diskId) }
   }
 
   async leave({ diskId }: { diskId: string }): Promise<{ accepted: true }> {

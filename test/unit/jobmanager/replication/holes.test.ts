@@ -73,7 +73,7 @@ test('a member that is away is asked again; nobody joins until then', async (t) 
   holes.start()
   await clock.advance(3_000)
   const blobs = { set: { self: 'a', members: [], joining: [], failed: [] }, deletions: 0, report: () => {} }
-  const endpoint = new ReplicationEndpoint(blobs as unknown as ReplicatingBlobStore, () => holes.filled())
+  const endpoint = new ReplicationEndpoint(blobs as unknown as ReplicatingBlobStore, holes)
   const replica = { jobManagerId: 'c', diskId: 'c', address: 'c:1' }
   await t.throwsAsync(endpoint.join({ replica }), { code: 'REPLICATION_FAILED' })
   member.away = false
@@ -96,30 +96,26 @@ test('a manifest that nobody has keeps the rest of its job from nobody', async (
   t.deepEqual(member.fetched, ['graph/g'])
 })
 
-test('what nobody had is looked for again when somebody has joined, and else is not', async (t) => {
-  const { clock, holes, member, other } = await world(['chunk/1'])
+test('what nobody had is looked for again before somebody is a member, and else is not', async (t) => {
+  const { holes, member, other } = await world(['chunk/1'])
   const chunk = await other.get('chunk/1')
   other.blobs.delete('chunk/1')
   await holes.filled()
-  holes.memberJoined()
-  await clock.advance(1_000)
-  t.deepEqual(member.fetched, [])
   await other.put('chunk/1', chunk)
+  await holes.filled()
+  t.deepEqual(member.fetched, [])
+  const reported: string[] = []
   const blobs = {
-    set: { self: 'a', members: [{ diskId: 'c' }], joining: [], failed: [] },
-    report: () => {},
+    report: ({ kind }: { kind: string }) => reported.push(`${kind} ${member.fetched.length}`),
     whenSettled: async () => 'MEMBER',
   }
-  const endpoint = new ReplicationEndpoint(
-    blobs as unknown as ReplicatingBlobStore,
-    () => holes.filled(),
-    () => holes.memberJoined(),
-  )
+  const endpoint = new ReplicationEndpoint(blobs as unknown as ReplicatingBlobStore, holes)
   t.deepEqual(await endpoint.completeJoin({ diskId: 'c' }), { state: 'MEMBER' })
-  await clock.advance(1_000)
   t.deepEqual(member.fetched, ['chunk/1'])
-  holes.memberJoined()
-  t.is(clock.pending, 0)
+  t.deepEqual(reported, ['join-completed 1'])
+  other.blobs.clear()
+  await holes.memberJoins()
+  t.is(member.fetched.length, 1, 'nothing is left')
 })
 
 test('the end of the reign ends it', async (t) => {
