@@ -10,6 +10,7 @@ import type { DispatcherGateway } from '#protocol/gateways/dispatcher-gateway.js
 import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
 import type { LeaderInfo } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
+import { readJobs } from './dispatcher/dispatcher.js'
 import { type LeaderParts, LeaderServices } from './leader-services.js'
 import type { StorageOperations } from './replication/storage-operations.js'
 
@@ -53,6 +54,10 @@ export class JobManager implements Service {
 
   /** Present while this process leads and serves. */
   leading(): Leading | undefined {
+    return this.#stopped ? undefined : this.#leading
+  }
+  /** For questions, also while this process hands over: until its reign has ended, nobody else can change what it knows. */
+  answering(): Leading | undefined {
     return this.#leading
   }
 
@@ -78,13 +83,14 @@ export class JobManager implements Service {
     const { storage, parts, address, logger } = this.options
     if (this.#stopped) throw new FlottError('SHUTTING_DOWN', 'the JobManager stops')
     await this.#stopLeading?.()
-    await Promise.all([reign.facts.sync(), storage.persistEpoch(reign)])
+    await storage.persistEpoch(reign)
+    const jobs = readJobs(reign.facts) // Beside the in-sync set.
+    jobs.catch(() => {}) // Below.
     const replication = await storage.lead(reign)
     const services = new LeaderServices(reign, replication.blobs, replication.clusterUuid, parts)
     let stopping: Promise<void> | undefined
     const stop = () => {
       stopping ??= (async () => {
-        this.#leading = undefined
         await services.stop()
         await replication.stop()
         logger.info('leads no more')
@@ -92,16 +98,14 @@ export class JobManager implements Service {
       return stopping
     }
     this.#stopLeading = stop
-    reign.signal.addEventListener(
-      'abort',
-      () => void stop().catch((error: unknown) => logger.error('the reign did not end cleanly', { error })),
-      {
-        once: true,
-      },
-    )
+    const ended = () => {
+      this.#leading = undefined
+      stop().catch((error: unknown) => logger.error('the reign did not end cleanly', { error }))
+    }
+    reign.signal.addEventListener('abort', ended, { once: true })
     try {
       logger.debug('takes over: the epoch is on disk, this disk is in sync')
-      await services.recover()
+      await services.recover(await jobs)
       logger.debug('takes over: the jobs are recovered')
       const info: LeaderInfo = { ...address, epoch: reign.epoch }
       reign.signal.throwIfAborted()

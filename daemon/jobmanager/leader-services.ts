@@ -5,6 +5,7 @@ import type { Random } from '#core/random.js'
 import { resourceManagerGateway } from '#protocol/gateways/resource-manager-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import type { ReplicatedBlobStore } from '#protocol/ha/blobs.js'
+import type { JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
 import type { Application } from './application/application.js'
@@ -78,10 +79,10 @@ export class LeaderServices {
   }
 
   /** Takes the jobs over. Nobody is served yet. */
-  async recover(): Promise<void> {
+  async recover(jobs: readonly Versioned<JobFact>[]): Promise<void> {
     this.resourceManager.start()
     const { dispatcher, reign } = this
-    const [drains] = await Promise.all([reign.facts.listDrains(), this.#givenUp?.load(), dispatcher.recover()])
+    const [drains] = await Promise.all([reign.facts.listDrains(), this.#givenUp?.load(), dispatcher.recover(jobs)])
     this.resourceManager.resumeDrains(drains)
   }
   /** TaskManagers may register, and where there is an application, its program may run. */

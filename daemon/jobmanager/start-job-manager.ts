@@ -92,6 +92,7 @@ async function start(context: DaemonContext, program: Program | undefined, start
       logger,
       version: installedVersion(),
       leading: () => jobManager?.leading(),
+      answering: () => jobManager?.answering(),
       leader: () => retrieval.current,
       hindrance: () => membership.hindrance,
       disk: () => reportDisk({ self, clusterUuid: disk.clusterUuid, blobs: disk.blobs, facts: membership.facts }),

@@ -22,6 +22,7 @@ interface Calls {
 /** A JobManager's REST endpoint with a dispatcher that knows no job and remembers what it is asked. */
 async function endpoint(role: {
   leads: boolean
+  handsOver?: boolean
   leader?: LeaderInfo | undefined
 }): Promise<{ url: string; calls: Calls; stop(): Promise<void> }> {
   const calls: Calls = { submitted: [], canceled: [], blobs: new Map() }
@@ -74,6 +75,7 @@ async function endpoint(role: {
       logger: silentLogger,
       version: '0.0.0',
       leading: () => (role.leads ? { dispatcher, blobs, storage, info } : undefined),
+      answering: () => (role.leads || role.handsOver ? { dispatcher, blobs, storage, info } : undefined),
       leader: () => role.leader ?? (role.leads ? info : undefined),
       hindrance: () => (role.leads ? undefined : 'why'),
       disk: () => Promise.reject(new FlottError('ZOOKEEPER_UNAVAILABLE', 'not yet')),
@@ -204,6 +206,15 @@ test('a standby passes requests on, says so when nobody leads, and never in a ci
   t.is((await fetch(`${orphan.url}/readyz`)).status, 503)
   const circle = await fetch(`${confused.url}/overview`)
   t.deepEqual([circle.status, ((await circle.json()) as { code: string }).code], [503, 'NOT_LEADER'])
+})
+
+test('a leader that hands over answers questions and decides nothing', async (t) => {
+  const leaving = await endpoint({ leads: false, handsOver: true })
+  t.is((await fetch(`${leaving.url}/jobs/overview`)).status, 200)
+  const cancel = await fetch(`${leaving.url}/jobs/${'a'.repeat(32)}`, { method: 'PATCH' })
+  t.deepEqual([cancel.status, ((await cancel.json()) as { code: string }).code], [503, 'LEADER_UNKNOWN'])
+  t.deepEqual(leaving.calls.canceled, [])
+  await leaving.stop()
 })
 
 test('/metrics is answered by each JobManager', async (t) => {

@@ -3,11 +3,12 @@ import { type Clock, sleep } from '#core/clock.js'
 import type { Epoch } from '#core/epoch.js'
 import { HighestEpoch } from '#core/epoch.js'
 import type { ClusterPaths, ZooKeeper } from '#ha/zookeeper/zookeeper.js'
+import { readJobs } from '#jobmanager/dispatcher/dispatcher.js'
 import { zooKeeperFactStore } from '#ha/zookeeper/zookeeper-fact-store.js'
 import type { Gateway } from '#protocol/gateway.js'
 import type { ResourceManagerGateway } from '#protocol/gateways/resource-manager-gateway.js'
 import type { BlobStore, ReplicatedBlobStore } from '#protocol/ha/blobs.js'
-import type { FactStore, JobFact, Replica } from '#protocol/ha/facts.js'
+import type { FactStore, JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
 import type { LeaderElection, Reign } from '#protocol/ha/leadership.js'
 import type { Registrations } from '#protocol/ha/registrations.js'
 import type { Endpoint, EndpointRegistry } from '#rpc/rpc.js'
@@ -236,15 +237,19 @@ export function trustingRegistrations(zookeeper: ZooKeeper, paths: ClusterPaths)
 }
 
 /** Serves first and looks for jobs then. */
-export function servingFirst(election: LeaderElection, clock: Clock, recover: () => Promise<void> | undefined): LeaderElection {
-  let served = false
+export function servingFirst(
+  election: LeaderElection,
+  clock: Clock,
+  recover: (jobs: readonly Versioned<JobFact>[]) => Promise<void> | undefined,
+): LeaderElection {
+  let real: FactStore | undefined
   const change = ({ facts }: Reign) => {
-    served = false
-    return { facts: { listJobs: async () => (served ? facts.listJobs() : []) } }
+    real = facts
+    return { facts: { listJobs: async () => [] } }
   }
   return carelessElection(election, change, () => {
-    served = true
     void sleep(clock, 30)
+      .then(() => readJobs(real!))
       .then(recover)
       .catch(() => {})
   })

@@ -17,7 +17,7 @@ import { ReplicaEndpoint, servedReplica } from '#jobmanager/replication/replica.
 import { Standby } from '#jobmanager/standby.js'
 import { replicaGateway } from '#protocol/gateways/replication-gateway.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
-import type { Replica } from '#protocol/ha/facts.js'
+import type { JobFact, Replica, Versioned } from '#protocol/ha/facts.js'
 import type { LeaderElection } from '#protocol/ha/leadership.js'
 import type { RpcNetwork } from '#rpc/rpc.js'
 import { type DataDirectory, overLevel } from '#storage/data-directory.js'
@@ -138,7 +138,7 @@ async function boot(world: World, options: SimulatedJobManagerOptions, clock: Pr
       },
       persistEpoch: (epoch) => disk.persistEpoch(epoch),
     }),
-    { clock, zookeeper: client, self, recover: () => (jobManager.leading()?.dispatcher as Dispatcher | undefined)?.recover() },
+    { clock, zookeeper: client, self, recover: (jobs) => (jobManager.leading()?.dispatcher as Dispatcher | undefined)?.recover(jobs) },
   )
   const retrieval = new ZooKeeperLeaderRetrieval(deps)
   storage = new ReplicatedStorage({
@@ -203,7 +203,12 @@ function carelessDisk({ broken }: World, directory: DataDirectory): DataDirector
 function electionOf(
   { broken, paths }: World,
   election: LeaderElection,
-  own: { readonly clock: Clock; readonly zookeeper: ZooKeeper; readonly self: Replica; recover(): Promise<void> | undefined },
+  own: {
+    readonly clock: Clock
+    readonly zookeeper: ZooKeeper
+    readonly self: Replica
+    recover(jobs: readonly Versioned<JobFact>[]): Promise<void> | undefined
+  },
 ): LeaderElection {
   if (broken.has('forget-drains')) return carelessElection(election, () => ({ facts: { listDrains: async () => [] } }))
   if (broken.has('lose-completed-checkpoint')) return carelessElection(election, forgettingCheckpoints)

@@ -22,7 +22,7 @@ import { jobMasterGateway } from '#protocol/gateways/job-master-gateway.js'
 import type { JobGraph } from '#protocol/graph/job-graph.js'
 import { encodeJobGraph } from '#protocol/graph/job-graph-format.js'
 import { collectedPrefix, type ReplicatedBlobStore } from '#protocol/ha/blobs.js'
-import type { JobFact, Versioned } from '#protocol/ha/facts.js'
+import type { FactStore, JobFact, Versioned } from '#protocol/ha/facts.js'
 import type { Reign } from '#protocol/ha/leadership.js'
 import type { EndpointRegistry } from '#rpc/rpc.js'
 import type { ApplicationJob } from '../application/application.js'
@@ -66,6 +66,12 @@ export interface DispatcherOptions {
   readonly application?: ApplicationJob
 }
 
+/** Of all jobs. */
+export async function readJobs(facts: FactStore): Promise<readonly Versioned<JobFact>[]> {
+  const found = await Promise.all((await facts.listJobs()).map((jobId) => facts.readJob(jobId)))
+  return found.filter((fact) => fact !== undefined)
+}
+
 interface RunningJob {
   readonly master: JobMaster
   readonly unregister: () => void
@@ -99,18 +105,12 @@ export class Dispatcher implements DispatcherGateway {
   }
 
   /** Takes over all jobs of the reign before. Fails only when facts or blobs can not be read now, and the next try may. */
-  async recover(): Promise<void> {
+  async recover(jobs: readonly Versioned<JobFact>[]): Promise<void> {
     const { reign, clock } = this.options
-    const { facts } = reign
-    const disposals = facts.listDisposals()
+    const disposals = reign.facts.listDisposals()
     disposals.catch(() => {}) // Below.
     // All at once, and all to their end: what has begun when this fails can be stopped.
-    const recovered = await Promise.allSettled(
-      (await facts.listJobs()).map(async (jobId) => {
-        const fact = await facts.readJob(jobId)
-        if (fact) await this.#recover(fact)
-      }),
-    )
+    const recovered = await Promise.allSettled(jobs.map((fact) => this.#recover(fact)))
     for (const outcome of recovered) if (outcome.status === 'rejected') throw outcome.reason
     this.#disposals.resume(await disposals) // They change what is known of jobs.
     this.#expirations = every(clock, EXPIRATION_CHECK_MS, () => this.#expire(), { unref: true })
@@ -120,10 +120,9 @@ export class Dispatcher implements DispatcherGateway {
     this.#stopped = true
     this.#expirations?.cancel()
     this.#parked.stop()
-    const jobs = [...this.#jobs.values()]
-    this.#jobs.clear()
+    // They stay for questions.
     await Promise.all(
-      jobs.map(async (job) => {
+      [...this.#jobs.values()].map(async (job) => {
         job.unregister()
         job.recovery?.cancel()
         if (this.options.reign.holds()) await this.#recovered(job)

@@ -53,7 +53,7 @@ export class ReplicatingBlobStore implements ReplicatedBlobStore {
   /** NOT_IN_SYNC when our own disk is not in the set. */
   static async open(options: ReplicationOptions): Promise<ReplicatingBlobStore> {
     const { facts } = options.reign
-    const [, isr] = await Promise.all([facts.sync(), facts.readIsr()])
+    const isr = await facts.readIsr()
     const own = isr?.value.find((r) => r.diskId === options.self.diskId)
     if (!isr || !own) throw new FlottError('NOT_IN_SYNC', `disk ${options.self.diskId} is not in the in-sync set`)
     if (own.address === options.self.address)

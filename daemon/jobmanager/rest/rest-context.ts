@@ -11,6 +11,8 @@ export interface RestContext {
   readonly version: string
   /** Present while this process leads and serves. */
   leading(): Leading | undefined
+  /** For questions: also while this process hands leadership over. */
+  answering(): Leading | undefined
   /** The leader as last published; undefined while none is known. */
   leader(): LeaderInfo | undefined
   /** Why this process can not lead, where there is a reason. */

@@ -95,7 +95,7 @@ export class RestEndpoint implements Service {
   }
 
   async #serve(ctx: Koa.Context & { params: Record<string, string> }, route: Route): Promise<void> {
-    const leading = this.#rest.leading()
+    const leading = this.#rest.leading() ?? (ctx.method === 'GET' ? this.#rest.answering() : undefined)
     if (!leading) {
       ctx.respond = false
       try {

@@ -5,7 +5,10 @@ import type { Registrations, TaskManagerProcess } from './registrations.js'
 /** One reign: from the grant to the loss of one ZooKeeper session. */
 export interface Reign {
   readonly epoch: Epoch
-  /** All writes of the leader go through it: over this reign's session, which ZooKeeper refuses once the reign has ended. */
+  /**
+   * All writes of the leader go through it: over this reign's session, which ZooKeeper refuses once the reign has ended. It reads all that
+   * the reigns before have written.
+   */
   readonly facts: FactStore
   /** Aborts when the reign ends, whatever the cause. All that the leader started hangs on it. */
   readonly signal: AbortSignal
