@@ -364,7 +364,7 @@ export const OPTIONS = {
     doc: 'Not set: exponential-delay with checkpoints, none without.',
   },
   'restart-strategy.fixed-delay.attempts': { default: '1', kind: integer(0), scope: 'job', doc: 'How many restarts.' },
-  'restart-strategy.fixed-delay.delay': { default: '1 s', kind: duration, scope: 'job', doc: 'Pause before each.' },
+  'restart-strategy.fixed-delay.delay': { default: '1 s', kind: duration, scope: 'job', doc: 'Pause before each; after a lost TaskManager counted from the restart before.' },
   'restart-strategy.failure-rate.max-failures-per-interval': {
     default: '1',
     kind: integer(1),
@@ -372,12 +372,12 @@ export const OPTIONS = {
     doc: 'More failures than this within the interval fail the job.',
   },
   'restart-strategy.failure-rate.failure-rate-interval': { default: '1 min', kind: duration, scope: 'job', doc: 'The interval.' },
-  'restart-strategy.failure-rate.delay': { default: '1 s', kind: duration, scope: 'job', doc: 'Pause before each restart.' },
+  'restart-strategy.failure-rate.delay': { default: '1 s', kind: duration, scope: 'job', doc: 'Pause before each restart, as above.' },
   'restart-strategy.exponential-delay.initial-backoff': {
     default: '100 ms',
     kind: duration,
     scope: 'job',
-    doc: 'First pause. Flink: 1 s.',
+    doc: 'First pause; after a lost TaskManager counted from the restart before. Flink: 1 s.',
   },
   'restart-strategy.exponential-delay.max-backoff': { default: '1 min', kind: duration, scope: 'job', doc: 'Longest pause.' },
   'restart-strategy.exponential-delay.backoff-multiplier': {

@@ -37,22 +37,31 @@ export interface RestartDecision {
   readonly state: RestartState
 }
 
-/** What follows from a failure now. `random` is in [0, 1). */
-export function decideRestart(strategy: RestartStrategy, state: RestartState, failure: { nowMs: number; random: number }): RestartDecision {
+/** `random` is in [0, 1). */
+interface Failure {
+  readonly nowMs: number
+  readonly random: number
+  /** The tasks went with their TaskManager: nothing says that they would fail again at once. */
+  readonly lost?: boolean
+}
+
+/** What follows from a failure now. */
+export function decideRestart(strategy: RestartStrategy, state: RestartState, failure: Failure): RestartDecision {
   const no = { restart: false, delayMs: 0, state }
   const { nowMs } = failure
+  const after = (delayMs: number, next: RestartState) => pause(delayMs, failure, next)
   switch (strategy.kind) {
     case 'none':
       return no
     case 'fixed-delay':
       if (state.attempts >= strategy.attempts) return no
-      return after(strategy.delayMs, nowMs, { ...state, attempts: state.attempts + 1 })
+      return after(strategy.delayMs, { ...state, attempts: state.attempts + 1 })
     case 'failure-rate': {
       const failures = [...state.failures.filter((at) => at > nowMs - strategy.intervalMs), nowMs].slice(
         -(strategy.maxFailuresPerInterval + 1),
       )
       if (failures.length > strategy.maxFailuresPerInterval) return { ...no, state: { ...state, failures } }
-      return after(strategy.delayMs, nowMs, { ...state, failures })
+      return after(strategy.delayMs, { ...state, failures })
     }
     case 'exponential-delay':
       return exponential(strategy, state, failure)
@@ -62,8 +71,9 @@ export function decideRestart(strategy: RestartStrategy, state: RestartState, fa
 function exponential(
   strategy: RestartStrategy & { kind: 'exponential-delay' },
   state: RestartState,
-  { nowMs, random }: { nowMs: number; random: number },
+  failure: Failure,
 ): RestartDecision {
+  const { nowMs, random } = failure
   // Failures within the pause are one: the restart that they ask for is under way.
   if (state.attempts > 0 && nowMs < state.restartAtMs) return { restart: true, delayMs: state.restartAtMs - nowMs, state }
   const healthy = state.attempts === 0 || nowMs - state.restartAtMs >= strategy.resetBackoffThresholdMs
@@ -73,10 +83,12 @@ function exponential(
   const backoffMs = Math.min(next, strategy.maxBackoffMs)
   const jitter = (2 * random - 1) * backoffMs * strategy.jitterFactor
   const delayMs = Math.round(Math.min(Math.max(backoffMs + jitter, 0), strategy.maxBackoffMs))
-  return after(delayMs, nowMs, { ...state, attempts, backoffMs })
+  return pause(delayMs, failure, { ...state, attempts, backoffMs })
 }
 
-function after(delayMs: number, nowMs: number, state: RestartState): RestartDecision {
+/** After a loss it is counted from the restart before: processes that die one after the other are waited for, a single one is not. */
+function pause(fullMs: number, { nowMs, lost }: Failure, state: RestartState): RestartDecision {
+  const delayMs = lost ? Math.min(fullMs, Math.max(0, state.restartAtMs + fullMs - nowMs)) : fullMs
   return { restart: true, delayMs, state: { ...state, restartAtMs: nowMs + delayMs } }
 }
 

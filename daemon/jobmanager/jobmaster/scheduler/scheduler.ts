@@ -215,7 +215,7 @@ export class Scheduler {
       if (vertex.state === 'FAILED') failed.push(vertex)
     }
     const regions = new Set((vertices as ExecutionVertex[]).map((vertex) => vertex.region))
-    if (failed.length > 0) this.#fail([...new Set(failed.map((v) => v.region))], cause, { vertex: failed[0]!, byTakeover })
+    if (failed.length > 0) this.#fail([...new Set(failed.map((v) => v.region))], cause, { vertex: failed[0]!, byTakeover, lost: true })
     for (const region of regions) this.#checkRegion(region)
     this.#checkRunning()
     this.#checkEnd()
@@ -259,7 +259,7 @@ export class Scheduler {
   #fail(
     regions: readonly number[],
     cause: Error,
-    { vertex, byTakeover = false }: { vertex?: ExecutionVertex; byTakeover?: boolean } = {},
+    { vertex, byTakeover = false, lost = false }: { vertex?: ExecutionVertex; byTakeover?: boolean; lost?: boolean } = {},
   ): void {
     if (isEnding(this.#status)) {
       this.#note(cause, vertex)
@@ -274,7 +274,7 @@ export class Scheduler {
     // What a change of leader costs is not the job's failure: it is made good whatever the strategy says.
     const decision = byTakeover
       ? { restart: true, delayMs: 0, state: this.restarts.state }
-      : decideRestart(this.strategy, this.restarts.state, { nowMs: this.port.now(), random: this.port.random() })
+      : decideRestart(this.strategy, this.restarts.state, { nowMs: this.port.now(), random: this.port.random(), lost })
     const hopeless = isFlottError(cause, ...UNRECOVERABLE)
     this.restarts = { count: this.restarts.count, state: decision.state }
     if (hopeless || !decision.restart) {

@@ -49,6 +49,21 @@ test('exponential-delay takes failures within the pause for one', (t) => {
   t.deepEqual(history({ ...exponential, attemptsBeforeResetBackoff: 1 }, [0, 400, 1_500]), [1_000, 600, 'fail'])
 })
 
+test('a lost TaskManager is waited for only where another was lost just before', (t) => {
+  const fixed = { kind: 'fixed-delay', attempts: 9, delayMs: 1_000 } as const
+  let state = NO_FAILURES
+  const delays = [5_000, 5_400, 6_000, 6_100, 90_000].map((nowMs) => {
+    const decision = decideRestart(fixed, state, { nowMs, random: 0.5, lost: true })
+    state = decision.state
+    return decision.delayMs
+  })
+  t.deepEqual(delays, [0, 600, 1_000, 1_000, 0])
+  t.is(state.attempts, 5)
+  const { delayMs, state: after } = decideRestart(exponential, NO_FAILURES, { nowMs: 5_000, random: 0.5, lost: true })
+  t.deepEqual([delayMs, after.attempts, after.backoffMs], [0, 1, 1_000])
+  t.is(decideRestart(exponential, after, { nowMs: 5_500, random: 0.5, lost: true }).delayMs, 1_500)
+})
+
 test('jitter stays within its share', (t) => {
   t.deepEqual(history(exponential, [0], 0), [900])
   t.deepEqual(history(exponential, [0], 1), [1_100])
