@@ -5,6 +5,7 @@ import type { Logger } from '#core/logger.js'
 import type { BlobStore } from '#protocol/ha/blobs.js'
 import { BLOB_PATH, BYTES_HEADER, CRC_HEADER, EPOCH_HEADER, ERROR_TRAILER } from './blob-transfer.js'
 import type { InternalEndpoint } from './internal-endpoint.js'
+import { PLAIN_HEADER } from './plain-get.js'
 
 /** The receiving side of HttpBlobTransfer: serves a BlobStore on the internal endpoint. */
 export class BlobServer {
@@ -27,7 +28,7 @@ export class BlobServer {
     try {
       const name = nameOf(request.url!)
       if (request.method === 'PUT') await this.#put(name, request, response)
-      else if (request.method === 'GET') await this.#get(name, response)
+      else if (request.method === 'GET') await this.#get(name, request, response)
       else throw new FlottError('METHOD_NOT_ALLOWED', `${request.method} on a blob`)
     } catch (error) {
       this.#refuse(request, response, error)
@@ -42,13 +43,13 @@ export class BlobServer {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(info))
   }
 
-  async #get(name: string, response: ServerResponse): Promise<void> {
+  async #get(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const store = this.options.store()
     const info = await store.info(name)
     if (!info) throw new FlottError('BLOB_NOT_FOUND', name)
     response.writeHead(200, {
       'content-type': 'application/octet-stream',
-      trailer: ERROR_TRAILER,
+      ...(request.headers[PLAIN_HEADER] === undefined ? { trailer: ERROR_TRAILER } : { 'content-length': info.bytes }),
       [BYTES_HEADER]: info.bytes,
       [CRC_HEADER]: info.crc32,
     })
@@ -65,6 +66,7 @@ export class BlobServer {
     this.options.logger.warn('blob transfer failed', { url: request.url, error: failure })
     const { stack: _, ...json } = serializeError(failure)
     if (response.headersSent) {
+      if (request.headers[PLAIN_HEADER] !== undefined) return void response.destroy()
       response.addTrailers({ [ERROR_TRAILER]: encodeURIComponent(JSON.stringify(json)) })
       return void response.end()
     }

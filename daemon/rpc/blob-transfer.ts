@@ -11,6 +11,7 @@ import type { Clock } from '#core/clock.js'
 import { type Epoch, formatEpoch } from '#core/epoch.js'
 import { deserializeError, FlottError, isFlottError, type SerializedError } from '#core/errors.js'
 import type { BlobContent, BlobInfo, BlobTransfer } from '#protocol/ha/blobs.js'
+import { type PlainBlob, PlainGet } from './plain-get.js'
 import { StallWatch } from './stall-watch.js'
 
 export const BLOB_PATH = '/blobs'
@@ -25,9 +26,12 @@ const BODY_BYTES_MAX = 64 * 1024 // Of an error or a BlobInfo.
 
 export class HttpBlobTransfer implements BlobTransfer {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16, noDelay: true })
+  readonly #plain: PlainGet
 
   /** `stallMs`: a transfer that moves no byte for so long fails with RPC_TIMEOUT. */
-  constructor(private readonly options: { readonly clock: Clock; readonly stallMs?: number }) {}
+  constructor(private readonly options: { readonly clock: Clock; readonly stallMs?: number }) {
+    this.#plain = new PlainGet({ clock: options.clock, stallMs: options.stallMs ?? STALL_MS, crcHeader: CRC_HEADER })
+  }
 
   async put(address: string, name: string, content: Uint8Array | AsyncIterable<Uint8Array>, epoch: Epoch): Promise<BlobInfo> {
     const sent = { bytes: 0, crc32: 0 }
@@ -49,18 +53,22 @@ export class HttpBlobTransfer implements BlobTransfer {
   }
 
   async get(address: string, name: string, expected?: BlobContent): Promise<Uint8Array> {
+    const { content, crc32: sum } = (await this.#plain.get(address, pathOf(name))) ?? (await this.#collect(address, name))
+    if (expected && (content.length !== expected.bytes || sum !== expected.crc32))
+      throw new FlottError(
+        'BLOB_CORRUPT',
+        `GET ${name} from ${address}: ${content.length} bytes with crc ${sum}, not ${expected.bytes} with ${expected.crc32}`,
+      )
+    return content
+  }
+  async #collect(address: string, name: string): Promise<PlainBlob> {
     const what = `GET ${name} from ${address}`
     const response = await this.#retryIfStale(true, () => this.#exchange(address, 'GET', name, {}))
     const stall = this.#watchStall(response, what)
     try {
       const { content, received } = await collect(response, () => stall.progress())
       checkReceived(response, received, what)
-      if (expected && (received.bytes !== expected.bytes || received.crc32 !== expected.crc32))
-        throw new FlottError(
-          'BLOB_CORRUPT',
-          `${what}: ${received.bytes} bytes with crc ${received.crc32}, not ${expected.bytes} with ${expected.crc32}`,
-        )
-      return content
+      return { content, crc32: received.crc32 }
     } catch (error) {
       throw asTransferError(error, what)
     } finally {
@@ -94,6 +102,7 @@ export class HttpBlobTransfer implements BlobTransfer {
   /** Closes idle connections. Transfers under way fail. */
   stop(): void {
     this.#agent.destroy()
+    this.#plain.stop()
   }
 
   /** Sends the request and its body; resolves with the answer's head once its status says that it succeeded. */
@@ -105,8 +114,7 @@ export class HttpBlobTransfer implements BlobTransfer {
     body?: AsyncIterable<Uint8Array>,
   ): Promise<IncomingMessage> {
     const what = `${method} ${name} ${method === 'PUT' ? 'to' : 'from'} ${address}`
-    const path = `${BLOB_PATH}/${encodeURIComponent(name)}`
-    const request = httpRequest(`http://${address}${path}`, { method, headers, agent: this.#agent })
+    const request = httpRequest(`http://${address}${pathOf(name)}`, { method, headers, agent: this.#agent })
     const stall = this.#watchStall(request, what)
     try {
       const answered = answerTo(request)
@@ -144,6 +152,10 @@ export class HttpBlobTransfer implements BlobTransfer {
       }
     }
   }
+}
+
+function pathOf(name: string): string {
+  return `${BLOB_PATH}/${encodeURIComponent(name)}`
 }
 
 class StaleConnection extends Error {

@@ -364,7 +364,12 @@ export const OPTIONS = {
     doc: 'Not set: exponential-delay with checkpoints, none without.',
   },
   'restart-strategy.fixed-delay.attempts': { default: '1', kind: integer(0), scope: 'job', doc: 'How many restarts.' },
-  'restart-strategy.fixed-delay.delay': { default: '1 s', kind: duration, scope: 'job', doc: 'Pause before each; after a lost TaskManager counted from the restart before.' },
+  'restart-strategy.fixed-delay.delay': {
+    default: '1 s',
+    kind: duration,
+    scope: 'job',
+    doc: 'Pause before each; after a lost TaskManager counted from the restart before.',
+  },
   'restart-strategy.failure-rate.max-failures-per-interval': {
     default: '1',
     kind: integer(1),

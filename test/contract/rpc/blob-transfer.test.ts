@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { crc32 } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
 import { type Clock, systemClock } from '#core/clock.js'
@@ -6,9 +9,10 @@ import { FlottError } from '#core/errors.js'
 import { silentLogger } from '#core/logger.js'
 import type { BlobInfo, BlobStore, BlobTransfer } from '#protocol/ha/blobs.js'
 import { BlobServer } from '#rpc/blob-server.js'
-import { HttpBlobTransfer } from '#rpc/blob-transfer.js'
+import { BYTES_HEADER, CRC_HEADER, HttpBlobTransfer } from '#rpc/blob-transfer.js'
 import { InternalEndpoint } from '#rpc/internal-endpoint.js'
 import { LoopbackNetwork } from '#rpc/loopback.js'
+import { PLAIN_HEADER } from '#rpc/plain-get.js'
 import { FakeClock } from '../../support/fake-clock.js'
 
 const epoch = { incarnation: 0, czxid: '0000000000000002' }
@@ -95,6 +99,46 @@ test('http: a big blob that moves slowly all the time is no stall', async (t) =>
   } finally {
     await stop()
   }
+})
+
+test('http: whole blobs come over few connections, asked for once each; where one breaks off, the ordinary way goes on', async (t) => {
+  const content = Buffer.alloc(3_000_000, 'flott')
+  const asked: (string | undefined)[] = []
+  const connections = new Set<unknown>()
+  const server = createServer((request, response) => {
+    asked.push(request.headers[PLAIN_HEADER] as string | undefined)
+    connections.add(request.socket)
+    const breaks = request.url!.endsWith('broken') && asked.at(-1) !== undefined
+    const length = asked.at(-1) === undefined ? {} : { 'content-length': content.length }
+    response.writeHead(200, { ...length, [BYTES_HEADER]: content.length, [CRC_HEADER]: crc32(content) })
+    if (breaks) response.write(content.subarray(0, 1_000), () => response.destroy())
+    else response.end(content)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const transfer = new HttpBlobTransfer({ clock: systemClock })
+  for (let i = 0; i < 5; i++) t.true(content.equals(await transfer.get(address, `${i}`)))
+  t.deepEqual([asked, connections.size], [Array(5).fill('1'), 1])
+  t.true(content.equals(await transfer.get(address, 'broken')))
+  t.deepEqual(asked.slice(5), ['1', undefined])
+  transfer.stop()
+  server.closeAllConnections()
+  server.close()
+})
+
+test('http: a server that says nothing is given up', async (t) => {
+  const clock = new FakeClock()
+  const server = createServer(() => {})
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const asked = once(server, 'request')
+  const transfer = new HttpBlobTransfer({ clock, stallMs: STALL_MS })
+  const refused = t.throwsAsync(transfer.get(`127.0.0.1:${(server.address() as AddressInfo).port}`, 'x'), { code: 'RPC_TIMEOUT' })
+  await asked
+  await clock.advance(STALL_MS)
+  await refused
+  transfer.stop()
+  server.closeAllConnections()
+  server.close()
 })
 
 for (const [name, make] of Object.entries({ loopback, http: () => http() })) {

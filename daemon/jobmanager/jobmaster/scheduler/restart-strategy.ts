@@ -68,11 +68,7 @@ export function decideRestart(strategy: RestartStrategy, state: RestartState, fa
   }
 }
 
-function exponential(
-  strategy: RestartStrategy & { kind: 'exponential-delay' },
-  state: RestartState,
-  failure: Failure,
-): RestartDecision {
+function exponential(strategy: RestartStrategy & { kind: 'exponential-delay' }, state: RestartState, failure: Failure): RestartDecision {
   const { nowMs, random } = failure
   // Failures within the pause are one: the restart that they ask for is under way.
   if (state.attempts > 0 && nowMs < state.restartAtMs) return { restart: true, delayMs: state.restartAtMs - nowMs, state }
