@@ -21,6 +21,14 @@ export function* portions(block: Block, bytesMax: number): Generator<Block> {
   yield from === 0 ? block : portion(block, from, count)
 }
 
+/** What large values come to, about; 0 where they are of another kind. */
+export function sizableBytes(values: readonly unknown[], from: number, to: number): number {
+  if (from === to || !isSizable(values[from])) return 0
+  let bytes = 0
+  for (let i = from; i < to; i++) bytes += roughBytes(values[i])
+  return bytes
+}
+
 function portion(block: Block, from: number, to: number): Block {
   const { hashes, keys, values } = block
   const part = { count: to - from, hashes: Int32Array.from({ length: to - from }, (_, i) => hashes[from + i]!) }

@@ -22,10 +22,10 @@ export class ByteSink {
     const at = this.take(bytes.length)
     this.bytes.set(bytes, at)
   }
-  /** A copy in a buffer of its own. */
-  copy(from: number, to: number): Buffer<ArrayBuffer> {
-    const copy = Buffer.allocUnsafeSlow(to - from)
-    this.bytes.copy(copy, 0, from, to)
+  /** A copy of the first bytes in a buffer of its own. */
+  copy(length: number): Buffer<ArrayBuffer> {
+    const copy = Buffer.allocUnsafeSlow(length)
+    this.bytes.copy(copy, 0, 0, length)
     return copy
   }
   #grow(length: number): void {

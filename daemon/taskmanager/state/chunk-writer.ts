@@ -47,18 +47,17 @@ export class ChunkWriter {
     if (out.length === 0) this.#begin()
     const before = out.length
     writeBlock(out, block)
-    if (out.length > CHUNK_BYTES && before > this.#header.length) {
-      const last = out.copy(before, out.length)
-      out.length = before
-      this.#flush()
-      this.#begin()
-      out.append(last)
-      this.#crc = crc32(last, this.#crc)
+    const { length } = this.#header
+    if (out.length > CHUNK_BYTES && before > length) {
+      this.#flush(before)
+      out.bytes.copyWithin(length, before, out.length) // Behind the header, which is there already.
+      out.length -= before - length
+      this.#crc = crc32(out.bytes.subarray(0, out.length))
     } else this.#crc = crc32(out.bytes.subarray(before, out.length), this.#crc)
   }
   /** The chunks in order, once all are durable. */
   async finish(): Promise<readonly ChunkRef[]> {
-    if (this.#out.length > this.#header.length) this.#flush()
+    if (this.#out.length > this.#header.length) this.#flush(this.#out.length)
     await Promise.all(this.#puts)
     return this.#refs
   }
@@ -66,11 +65,10 @@ export class ChunkWriter {
     this.#out.append(this.#header)
     this.#crc = crc32(this.#header)
   }
-  #flush(): void {
-    const bytes = this.#out.copy(0, this.#out.length)
+  #flush(length: number): void {
+    const bytes = this.#out.copy(length)
     const blob = `${this.options.blobPrefix}-${this.#refs.length}`
     this.#refs.push({ blob, bytes: bytes.length, crc32: this.#crc, keyGroups: this.options.header.keyGroups })
-    this.#out.length = 0
     this.#put(blob, bytes)
   }
   #put(blob: string, bytes: Uint8Array): void {

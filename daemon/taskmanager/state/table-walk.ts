@@ -2,6 +2,7 @@
  * One table's part of a snapshot: what it held at the barrier, read in turns while the table changes. Whatever is about to change comes
  * here first (`keep`), so the walk itself only takes entries that were not touched since the barrier.
  */
+import { sizableBytes } from './block-portions.js'
 import { type Block, BlockKind } from './chunk-format.js'
 import { deepCopy } from './retain.js'
 import { Rows } from './rows.js'
@@ -9,6 +10,9 @@ import { type EpochChanges, FREE, type VersionedTable } from './versioned-table.
 
 /** Entries in a block, and looked at in a step. */
 export const BLOCK_ENTRIES = 1_024
+
+/** Of large values: a step takes no further one when it has so much. */
+const STEP_BYTES = 1024 * 1024
 
 export interface WalkPosition {
   readonly state: number
@@ -71,10 +75,16 @@ export class TableWalk {
   }
   #visitAll(rows: Rows): void {
     if (this.#length < 0) this.#length = this.table.length
-    const end = Math.min(this.#cursor + BLOCK_ENTRIES, this.#length)
-    this.table.readRange(rows, this.#cursor, end, this.position.until)
-    this.#cursor = end
-    this.isDone = end >= this.#length
+    const last = Math.min(this.#cursor + BLOCK_ENTRIES, this.#length)
+    let bytes = 0
+    for (let entries = 1; this.#cursor < last && bytes < STEP_BYTES; entries *= 2) {
+      const end = Math.min(this.#cursor + entries, last)
+      const from = rows.count
+      this.table.readRange(rows, this.#cursor, end, this.position.until)
+      this.#cursor = end
+      bytes += sizableBytes(rows.values, from, rows.count)
+    }
+    this.isDone = this.#cursor >= this.#length
   }
   #visitTouched(rows: Rows): void {
     const changes = this.position.changes[this.#list]

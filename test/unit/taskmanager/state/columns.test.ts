@@ -7,7 +7,7 @@ import { LazyColumn } from '#taskmanager/state/lazy-column.js'
 function encodeColumn(items: readonly unknown[]): Buffer {
   const out = new ByteSink(1)
   writeColumn(out, [...items, 'not part of it'], items.length)
-  return out.copy(0, out.length)
+  return out.copy(out.length)
 }
 
 const columns: Readonly<Record<string, readonly unknown[]>> = {

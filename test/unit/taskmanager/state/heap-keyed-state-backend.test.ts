@@ -21,6 +21,7 @@ async function completed(backend: KeyedStateBackend, clock: TurnClock, id: numbe
   return done
 }
 const count = valueState('count', { initial: 0 })
+const texts = valueState('texts', { initial: '' })
 const row = valueState('row', { initial: { tags: [] as string[] } })
 
 test('initial values are fresh for each key; undefined clears', (t) => {
@@ -292,4 +293,25 @@ test('growth asks the memory budget first', (t) => {
     state.value = 1
   }
   t.true(reserved >= 16 * 1_000)
+})
+
+test('records need not wait for more than one large value of a snapshot', async (t) => {
+  const { clock, chunks, backend, at } = backendWith()
+  const text = backend.state(texts)
+  const keys = Array.from({ length: 8 }, (_, i) => `k${i}`)
+  for (const key of keys) {
+    at(key)
+    text.value = key.repeat(2_500_000)
+  }
+  const { done } = backend.snapshot(1)
+  clock.turn()
+  // In one turn some of them at most; each is a chunk's worth, and the walk waits for the disks.
+  t.true(chunks.blobs.size < keys.length - 1, `${chunks.blobs.size} chunks`)
+  await settle(clock)
+  const restored = await restoredBackend(chunks, (await done).chunks)
+  const found = restored.state(texts)
+  for (const key of keys) {
+    restored.setCurrentKey(key, keyHash(key))
+    t.is(found.value, key.repeat(2_500_000))
+  }
 })
