@@ -50,15 +50,15 @@ export class ReopeningLevel implements LevelDatabase {
   }
 
   /** Goes on where it was when the database is opened anew in the middle. */
-  async *iterator(range: object): AsyncIterable<[Buffer, Buffer]> {
-    yield* this.#resumed<[Buffer, Buffer]>(
+  iterator(range: object): AsyncIterable<[Buffer, Buffer]> {
+    return this.#resumed<[Buffer, Buffer]>(
       range,
       (rest) => this.db.iterator(rest),
       ([key]) => key,
     )
   }
-  async *keys(range: object): AsyncIterable<Buffer> {
-    yield* this.#resumed<Buffer>(
+  keys(range: object): AsyncIterable<Buffer> {
+    return this.#resumed<Buffer>(
       range,
       (rest) => this.db.keys(rest),
       (key) => key,

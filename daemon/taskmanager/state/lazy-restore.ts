@@ -4,7 +4,8 @@
  *
  * States: running, over (all is in the tables), failed (a row can not be decoded, or a table can not grow), closed.
  *   added       of a state that was declared: running
- *   turn        some blocks are applied; then another turn, or over: those who wait for that go on
+ *   turn        some blocks are applied; then another turn, or over: those who wait for that go on. After a turn that one large block has
+ *               made long, the task gets as much time before the next: its records come first
  *   key set     its hash is applied in all states
  *   failure     in a turn: the task is failed; with a key: thrown. The state is not whole, so from then on no key can be set, and who
  *               waits for the end waits until the task is closed
@@ -54,11 +55,15 @@ export class LazyRestore {
   close(): void {
     this.#isClosed = true
   }
-  #plan(): void {
-    this.options.clock.defer(() => this.#turn())
+  #plan(tookMs = 0): void {
+    const { clock } = this.options
+    if (tookMs <= 2 * TURN_MS) clock.defer(() => this.#turn())
+    else clock.setTimer(tookMs, () => this.#turn(), { unref: true })
   }
   #turn(): void {
     if (this.#isClosed || this.#failure !== undefined) return
+    const { clock } = this.options
+    const beganMs = clock.monotonicMs()
     try {
       this.#walkSome()
     } catch (error) {
@@ -67,7 +72,7 @@ export class LazyRestore {
       return
     }
     if (this.#pending.length > 0) {
-      this.#plan()
+      this.#plan(clock.monotonicMs() - beganMs)
       return
     }
     this.options.over()
