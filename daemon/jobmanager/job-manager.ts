@@ -47,6 +47,7 @@ export interface Leading {
 
 export class JobManager implements Service {
   #leading: Leading | undefined
+  #leaving: Leading | undefined
   #stopLeading: (() => Promise<void>) | undefined
   #stopped = false
 
@@ -56,9 +57,13 @@ export class JobManager implements Service {
   leading(): Leading | undefined {
     return this.#stopped ? undefined : this.#leading
   }
-  /** For questions, also while this process hands over: until its reign has ended, nobody else can change what it knows. */
-  answering(): Leading | undefined {
-    return this.#leading
+  /** What it led with when it was told to stop: for questions. */
+  leaving(): Leading | undefined {
+    return this.#leaving
+  }
+  /** Another one leads. */
+  retire(): void {
+    this.#leaving = undefined
   }
 
   async start(): Promise<void> {
@@ -70,6 +75,7 @@ export class JobManager implements Service {
    */
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#leaving = this.#leading
     const drained = new AbortController()
     const stopping = this.#stopLeading?.()
     const ended = () => drained.abort()

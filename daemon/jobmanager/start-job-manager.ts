@@ -35,6 +35,7 @@ import { unpackArtifact } from '#usercode/artifact-directory.js'
 import { Application } from './application/application.js'
 import { type ApplicationProgram, applicationJobId } from './application/application-arguments.js'
 import { programStarter } from './application/program-process.js'
+import { Handover } from './handover.js'
 import { JobManager } from './job-manager.js'
 import { coordinatorFactory } from './jobmaster/coordinator-factory.js'
 import { jobMasterSettings } from './jobmaster/job-master-settings.js'
@@ -50,9 +51,6 @@ import { programDirectory } from './unpacked-programs.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 const RETRY_WAIT_MS = 200
-/** How long a leader that stops stays for its successor: it passes on what clients ask, and leaves ZooKeeper alone meanwhile. */
-const HANDOVER_MAX_MS = 1_000
-
 export interface RunningJobManager extends RunningDaemon {
   readonly restUrl: string
   /** host:port of the internal endpoint. */
@@ -86,14 +84,16 @@ async function start(context: DaemonContext, program: Program | undefined, start
   const artifacts = await programDirectory(config['io.tmp.dirs'] || tmpdir(), disk.diskId, process.pid, logger)
   started.add(() => rm(artifacts, { recursive: true, force: true }))
   let jobManager: JobManager | undefined
+  let handover: Handover | undefined
   const rest = new RestEndpoint(
     {
       clock,
       logger,
       version: installedVersion(),
       leading: () => jobManager?.leading(),
-      answering: () => jobManager?.answering(),
+      answering: () => handover?.answering(),
       leader: () => retrieval.current,
+      predecessor: () => handover?.predecessor,
       hindrance: () => membership.hindrance,
       disk: () => reportDisk({ self, clusterUuid: disk.clusterUuid, blobs: disk.blobs, facts: membership.facts }),
       configuration: configuration(explicit),
@@ -116,10 +116,11 @@ async function start(context: DaemonContext, program: Program | undefined, start
       ...(application ? { application } : {}),
     },
   })
+  handover = new Handover({ jobManager, retrieval, rpcAddress, clock, hasSuccessor: () => storage.membersLed > 1 })
   await started.start(retrieval)
   await started.start(new Standby({ self, replica, disk, network, retrieval, clock, logger }))
   await release()
-  await started.start(handingOver(jobManager, { storage, retrieval, rpcAddress }))
+  await started.start(handover)
   if (application) await started.start(application)
   started.add(
     retrieval.watch((leader) => {
@@ -211,36 +212,6 @@ function applicationOf(parts: {
     logger,
     announce: () => readyAs(`leads, runs job ${jobId}`),
     end: finish,
-  })
-}
-
-/** A leader that stops stays until its successor leads: meanwhile it passes on what clients ask. */
-function handingOver(
-  jobManager: JobManager,
-  { storage, retrieval, rpcAddress }: { storage: ReplicatedStorage; retrieval: LeaderRetrieval; rpcAddress: string },
-): Pick<JobManager, 'start' | 'stop'> {
-  return {
-    start: () => jobManager.start(),
-    async stop() {
-      const handsOver = storage.membersLed > 1
-      await jobManager.stop()
-      if (handsOver) await nextLeader(retrieval, rpcAddress)
-    },
-  }
-}
-
-/** Until another one leads, or none does for too long. */
-function nextLeader(retrieval: LeaderRetrieval, self: string): Promise<void> {
-  return new Promise((resolve) => {
-    const settle = () => {
-      timer.cancel()
-      unwatch()
-      resolve()
-    }
-    const timer = systemClock.setTimer(HANDOVER_MAX_MS, settle)
-    const unwatch = retrieval.watch((leader) => {
-      if (leader && leader.rpcAddress !== self) systemClock.defer(settle)
-    })
   })
 }
 

@@ -11,33 +11,43 @@ const PROBE_MS = 10
 const PROBE_TIMEOUT_MS = 5_000
 /** Connections are open and code is warm by then. */
 const ANSWERS_BEFORE = 100
+const NO_JOB = '0'.repeat(32)
 
-/** Asks a JobManager for the job again and again, not waiting for the answers: each that comes is a moment at which the control plane served. */
+/**
+ * Asks a JobManager again and again, not waiting for the answers: each that comes is a moment at which the control plane served. A question
+ * is the job's status; a decision is to cancel a job that does not exist, which only a leader that decides denies.
+ */
 export class ControlPlaneProbe {
-  readonly #answered: number[] = []
+  readonly #questions: number[] = []
+  readonly #decisions: number[] = []
   readonly #timer: NodeJS.Timeout
   /** Resolves when answers come. */
   static async start(jobManager: Daemon, jobId: string): Promise<ControlPlaneProbe> {
     const probe = new ControlPlaneProbe(jobManager, jobId)
-    while (probe.#answered.length < ANSWERS_BEFORE) await pause(PROBE_MS)
+    while (probe.#decisions.length < ANSWERS_BEFORE) await pause(PROBE_MS)
     return probe
   }
   private constructor(jobManager: Daemon, jobId: string) {
-    const url = `${jobManager.restUrl}/jobs/${jobId}/status`
-    this.#timer = setInterval(() => {
-      fetch(url, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) }).then(
+    const ask = (path: string, method: string, served: number, answered: number[]) =>
+      fetch(jobManager.restUrl + path, { method, signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) }).then(
         async (answer) => {
           await answer.arrayBuffer()
-          if (answer.ok) this.#answered.push(Date.now())
+          if (answer.status === served) answered.push(Date.now())
         },
         () => {}, // Not served.
       )
+    let isQuestion = false
+    this.#timer = setInterval(() => {
+      isQuestion = !isQuestion
+      if (isQuestion) void ask(`/jobs/${jobId}/status`, 'GET', 200, this.#questions)
+      else void ask(`/jobs/${NO_JOB}`, 'PATCH', 404, this.#decisions)
     }, PROBE_MS)
   }
-  /** Ends it. The longest time without an answer since the kill. */
-  stop(killed: number): number {
+  /** Ends it. The longest times without an answer since the kill. */
+  stop(killed: number): { control_plane_gap_ms: number; decisions_gap_ms: number } {
     clearInterval(this.#timer)
-    return longestPause([...this.#answered, Date.now()], killed).gap
+    const gap = (answered: readonly number[]) => longestPause([...answered, Date.now()], killed).gap
+    return { control_plane_gap_ms: gap(this.#questions), decisions_gap_ms: gap(this.#decisions) }
   }
 }
 

@@ -52,7 +52,8 @@ export async function runFailoverBench({ victim, signal, supervised, stateMb }: 
     const jobId = await submitProbe(cluster, stamps, stateMb)
     const job: JobDetailsResponse = await cluster.job(jobId)
     const target = victim === 'leader' ? leader : victim === 'taskmanager' ? await busyTaskManager(cluster, job) : undefined
-    const probe = await ControlPlaneProbe.start(cluster.jobManagers.find((jobManager) => jobManager !== leader)!, jobId)
+    const survivor = cluster.jobManagers.find((jobManager) => jobManager !== leader)!
+    const probe = victim === 'leader' ? await ControlPlaneProbe.start(survivor, jobId) : undefined
     const killed = Date.now()
     if (target) target.signal(signal)
     else writeFileSync(`${stamps}.lose`, '')
@@ -72,7 +73,7 @@ export async function runFailoverBench({ victim, signal, supervised, stateMb }: 
       session_timeout_ms: SESSION_TIMEOUT_MS,
       largest_gap_ms: gap,
       gap_began_ms_after_kill: at - killed,
-      control_plane_gap_ms: probe.stop(killed),
+      ...probe?.stop(killed),
       ...takeover,
       restarts: String(restarts),
       start_ms: startMs,

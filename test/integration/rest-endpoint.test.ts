@@ -24,6 +24,7 @@ async function endpoint(role: {
   leads: boolean
   handsOver?: boolean
   leader?: LeaderInfo | undefined
+  predecessor?: LeaderInfo | undefined
 }): Promise<{ url: string; calls: Calls; stop(): Promise<void> }> {
   const calls: Calls = { submitted: [], canceled: [], blobs: new Map() }
   const dispatcher = {
@@ -76,6 +77,7 @@ async function endpoint(role: {
       version: '0.0.0',
       leading: () => (role.leads ? { dispatcher, blobs, storage, info } : undefined),
       answering: () => (role.leads || role.handsOver ? { dispatcher, blobs, storage, info } : undefined),
+      predecessor: () => role.predecessor,
       leader: () => role.leader ?? (role.leads ? info : undefined),
       hindrance: () => (role.leads ? undefined : 'why'),
       disk: () => Promise.reject(new FlottError('ZOOKEEPER_UNAVAILABLE', 'not yet')),
@@ -215,6 +217,18 @@ test('a leader that hands over answers questions and decides nothing', async (t)
   t.deepEqual([cancel.status, ((await cancel.json()) as { code: string }).code], [503, 'LEADER_UNKNOWN'])
   t.deepEqual(leaving.calls.canceled, [])
   await leaving.stop()
+})
+
+test('while nobody leads questions are passed on to the one before, and only they', async (t) => {
+  const leaving = await endpoint({ leads: false, handsOver: true })
+  const info = { jobManagerId: 'jm', rpcAddress: 'localhost:2', restUrl: leaving.url, epoch: { incarnation: 0, czxid: '0'.repeat(16) } }
+  const standby = await endpoint({ leads: false, predecessor: info })
+  t.is((await fetch(`${standby.url}/jobs/overview`)).status, 200)
+  const code = async (response: Response) => ((await response.json()) as { code: string }).code
+  t.is(await code(await fetch(`${standby.url}/jobs/${'a'.repeat(32)}`, { method: 'PATCH' })), 'LEADER_UNKNOWN')
+  await leaving.stop()
+  t.is(await code(await fetch(`${standby.url}/jobs/overview`)), 'LEADER_UNKNOWN')
+  await standby.stop()
 })
 
 test('/metrics is answered by each JobManager', async (t) => {

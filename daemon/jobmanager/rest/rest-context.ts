@@ -11,8 +11,10 @@ export interface RestContext {
   readonly version: string
   /** Present while this process leads and serves. */
   leading(): Leading | undefined
-  /** For questions: also while this process hands leadership over. */
+  /** For questions: also while this process hands leadership over (handover.ts). */
   answering(): Leading | undefined
+  /** Who may answer questions while `leader` is undefined. */
+  predecessor(): LeaderInfo | undefined
   /** The leader as last published; undefined while none is known. */
   leader(): LeaderInfo | undefined
   /** Why this process can not lead, where there is a reason. */

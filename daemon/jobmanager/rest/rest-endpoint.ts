@@ -20,6 +20,8 @@ export interface RestEndpointOptions {
 }
 
 const URL_LENGTH_MAX = 8_192
+/** Of a question that is passed on to one that leads no more. */
+const PREDECESSOR_WAIT_MS = 250
 
 export class RestEndpoint implements Service {
   readonly #rest: RestContext
@@ -99,7 +101,7 @@ export class RestEndpoint implements Service {
     if (!leading) {
       ctx.respond = false
       try {
-        await forwardToLeader(ctx.req, ctx.res, this.#rest.leader())
+        await this.#forward(ctx)
       } catch (error) {
         if (ctx.res.headersSent) return
         ctx.respond = true
@@ -110,6 +112,14 @@ export class RestEndpoint implements Service {
     const body = await route.handle(ctx, leading)
     ctx.status = route.status ?? 200
     ctx.body = body
+  }
+
+  async #forward({ method, req, res }: Koa.Context): Promise<void> {
+    const leader = this.#rest.leader()
+    const predecessor = leader === undefined && method === 'GET' ? this.#rest.predecessor() : undefined
+    if (predecessor === undefined) return forwardToLeader(req, res, leader)
+    // It stays for a moment where it stopped by itself. Else it answers nothing, and nobody leads.
+    await forwardToLeader(req, res, predecessor, PREDECESSOR_WAIT_MS).catch(() => forwardToLeader(req, res, undefined))
   }
 
   #answerError(ctx: Koa.Context, error: unknown): void {
