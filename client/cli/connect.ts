@@ -8,7 +8,11 @@ import { silentLogger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
 import { leaderAddresses, type RestAddresses, staticAddresses } from '../submit/rest-addresses.js'
 import { RestClusterClient } from '../submit/rest-cluster-client.js'
+import type { TransportWatch } from '../submit/rest-request.js'
 import type { Terminal } from './terminal.js'
+
+/** Trouble that is over sooner is none of the user's. */
+const QUIET_MS = 1_000
 
 export interface ClusterOptions {
   readonly jobmanager?: string | undefined
@@ -42,7 +46,7 @@ export async function connectToCluster(options: ClusterOptions, { config }: Load
       maxDelayMs: config['rest.retry.delay'],
       timeoutMs: config['client.timeout'],
     },
-    onTrouble: troubleReporter(terminal),
+    watch: clusterWatch(terminal),
   })
 }
 
@@ -56,12 +60,21 @@ async function addressesOf(options: ClusterOptions, config: LoadedConfig['config
   return leaderAddresses(retrieval, { where: `ZooKeeper at ${quorumOf(config)}`, timeoutMs: config['rest.connection-timeout'] })
 }
 
-/** A change of leader is one line when it begins and one when it is over. */
-function troubleReporter(terminal: Terminal): (trouble: Error | undefined) => void {
-  let troubled = false
-  return (trouble) => {
-    if ((trouble !== undefined) === troubled) return
-    troubled = trouble !== undefined
-    terminal.note(trouble ? `The cluster does not answer (${trouble.message.split('\n')[0]}); trying again.` : 'The cluster answers again.')
+/** A change of leader is one line. That nobody answers is told once it has lasted. */
+export function clusterWatch(terminal: Pick<Terminal, 'note'>): Required<TransportWatch> {
+  let leads: string | undefined
+  let isTold = false
+  return {
+    onTrouble(trouble, lastedMs) {
+      if (isTold || lastedMs < QUIET_MS) return
+      terminal.note(`The cluster does not answer (${trouble.message.split('\n')[0]}); trying again.`)
+      isTold = true
+    },
+    onAnswer(leader) {
+      if (leads !== undefined && leader !== undefined && leader !== leads) terminal.note(`The leader has changed: ${leader} leads now.`)
+      else if (isTold) terminal.note('The cluster answers again.')
+      leads = leader ?? leads
+      isTold = false
+    },
   }
 }

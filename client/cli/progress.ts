@@ -31,14 +31,15 @@ export async function showProgress(
       const look = await lookAt(client, jobId, signal)
       if (look) {
         const { state } = look.job
+        const isNews = state !== lastStatus && state !== 'RECONCILING' // Of a change of leader the transport tells.
         const nowMs = clock.monotonicMs()
         rates.observe(look.job, nowMs)
         if (terminal.isTty) terminal.redraw(progressLines(look, rates))
-        else if (state !== lastStatus || nowMs - lastPlainMs >= PLAIN_PERIOD_MS) {
+        else if (isNews || nowMs - lastPlainMs >= PLAIN_PERIOD_MS) {
           terminal.note(progressLine(look, rates))
           lastPlainMs = nowMs
         }
-        lastStatus = state
+        if (state !== 'RECONCILING') lastStatus = state
       }
       await sleep(clock, TTY_PERIOD_MS, signal)
     }

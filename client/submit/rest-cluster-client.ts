@@ -26,7 +26,7 @@ import type { DiskResponse, FsckResponse, GcResponse } from '#protocol/rest/stor
 import { fromTaggedJson } from '#protocol/rest/tagged-json.js'
 import type { ClusterClient, CollectedRecords, JobResult } from './cluster-client.js'
 import { type RestAddresses, staticAddresses } from './rest-addresses.js'
-import { RestTransport, type RetryPolicy } from './rest-request.js'
+import { RestTransport, type RetryPolicy, type TransportWatch } from './rest-request.js'
 
 export interface RestClusterClientOptions {
   /** host:port, a URL, or several separated by commas; or a look-up. */
@@ -37,7 +37,7 @@ export interface RestClusterClientOptions {
   readonly clock?: Clock
   /** Longest pause between two questions whether a job has ended. */
   readonly pollMaxMs?: number
-  readonly onTrouble?: (trouble: Error | undefined) => void
+  readonly watch?: TransportWatch
 }
 
 const RETRY: RetryPolicy = { attempts: 20, firstDelayMs: 100, maxDelayMs: 3_000, timeoutMs: 60_000 }
@@ -58,7 +58,7 @@ export class RestClusterClient implements ClusterClient {
     this.#pollMaxMs = options.pollMaxMs ?? POLL_MAX_MS
     this.#addresses = options.addresses ?? staticAddresses(options.restUrl ?? '')
     const headers: Record<string, string> = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
-    this.#transport = new RestTransport(this.#addresses, options.retry ?? RETRY, this.#clock, headers, options.onTrouble)
+    this.#transport = new RestTransport(this.#addresses, options.retry ?? RETRY, this.#clock, headers, options.watch)
   }
 
   async submitJob(jobGraph: JobGraph, artifact: Uint8Array): Promise<void> {

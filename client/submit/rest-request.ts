@@ -1,7 +1,7 @@
 /** One request to the cluster, repeated while the reason for its failure may pass: a change of leader is a pause, not an error. */
 import { type Clock, sleep } from '#core/clock.js'
 import { ERRORS, type ErrorCode, FlottError, isFlottError } from '#core/errors.js'
-import type { ErrorResponse } from '#protocol/rest/responses.js'
+import { type ErrorResponse, LEADER_HEADER } from '#protocol/rest/responses.js'
 import type { RestAddresses } from './rest-addresses.js'
 
 export interface RetryPolicy {
@@ -25,6 +25,13 @@ export interface RestRequest {
   readonly onUnknown?: () => void
 }
 
+export interface TransportWatch {
+  /** A request fails for a reason that may pass, and has for so long. */
+  onTrouble?(trouble: Error, lastedMs: number): void
+  /** One succeeded; this JobManager leads, as far as the answer says so. */
+  onAnswer?(leader: string | undefined): void
+}
+
 /** Who waits longer for an address is told for what. */
 const NOTICE_MS = 1_500
 
@@ -34,8 +41,7 @@ export class RestTransport {
     private readonly retry: RetryPolicy,
     private readonly clock: Clock,
     private readonly headers: Readonly<Record<string, string>> = {},
-    /** Told when a request fails for a reason that may pass, and when requests succeed again. */
-    private readonly onTrouble: (trouble: Error | undefined) => void = () => {},
+    private readonly watch: TransportWatch = {},
   ) {}
 
   async send<T>(request: RestRequest): Promise<T> {
@@ -47,9 +53,7 @@ export class RestTransport {
       const beganMs = this.clock.monotonicMs()
       try {
         url = await this.#address(leftMs)
-        const answer = await this.#once<T>(url, request)
-        this.onTrouble(undefined)
-        return answer
+        return await this.#once<T>(url, request)
       } catch (error) {
         request.signal?.throwIfAborted()
         const passing = isFlottError(error) && ERRORS[error.code].retry
@@ -58,7 +62,7 @@ export class RestTransport {
         leftMs = failingSinceMs + this.retry.timeoutMs - this.clock.monotonicMs() - delayMs
         if (!passing || attempt >= this.retry.attempts || leftMs <= 0) throw error
         if (url !== undefined && ERRORS[error.code].outcome === 'unknown') request.onUnknown?.()
-        this.onTrouble(error)
+        this.watch.onTrouble?.(error, this.clock.monotonicMs() - failingSinceMs)
         await sleep(this.clock, delayMs, request.signal)
         delayMs = Math.min(delayMs * 2, this.retry.maxDelayMs)
       }
@@ -68,7 +72,7 @@ export class RestTransport {
   async #address(withinMs: number): Promise<string> {
     const tell = () => {
       const trouble = this.addresses.trouble?.()
-      if (trouble) this.onTrouble(trouble)
+      if (trouble) this.watch.onTrouble?.(trouble, NOTICE_MS)
     }
     const notice = this.clock.setTimer(NOTICE_MS, tell, { unref: true })
     try {
@@ -100,7 +104,11 @@ export class RestTransport {
       throw new FlottError('CONNECTION_LOST', `${url} broke off its answer`, { cause })
     })
     const json = jsonOf(text)
-    if (response.ok && json !== undefined) return json as T
+    if (response.ok && json !== undefined) {
+      const leader = response.headers.get(LEADER_HEADER)
+      this.watch.onAnswer?.(leader === null ? undefined : decodeURIComponent(leader))
+      return json as T
+    }
     throw errorOf(url, request, response.status, json)
   }
 }

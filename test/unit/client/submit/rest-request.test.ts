@@ -1,4 +1,4 @@
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { type RestAddresses, staticAddresses } from '#client/submit/rest-addresses.js'
 import { RestClusterClient } from '#client/submit/rest-cluster-client.js'
 import { RestTransport } from '#client/submit/rest-request.js'
@@ -64,7 +64,7 @@ function lookUp(clock: FakeClock, foundMs: number): RestAddresses & { readonly t
     close: async () => {},
   }
 }
-async function lookingUp(t: { teardown(undo: () => void): void }, foundMs: number) {
+async function lookingUp(t: ExecutionContext, foundMs: number) {
   const told: [number, string | undefined][] = []
   const many = { ...RETRY, attempts: 100 }
   let endedMs = -1
@@ -72,8 +72,18 @@ async function lookingUp(t: { teardown(undo: () => void): void }, foundMs: numbe
     t,
     ['done'],
     (clock) =>
-      new RestTransport(lookUp(clock, foundMs), many, clock, {}, (trouble) =>
-        told.push([clock.monotonicMs(), trouble && isFlottError(trouble) ? trouble.code : undefined]),
+      new RestTransport(
+        lookUp(clock, foundMs),
+        many,
+        clock,
+        {},
+        {
+          onTrouble(trouble, lastedMs) {
+            told.push([clock.monotonicMs(), isFlottError(trouble) ? trouble.code : undefined])
+            t.true(lastedMs >= 1_500)
+          },
+          onAnswer: (leader) => void told.push([clock.monotonicMs(), leader]),
+        },
       )
         .send({ method: 'PATCH', path: '/v1/jobs/j?mode=cancel' })
         .finally(() => (endedMs = clock.monotonicMs())),

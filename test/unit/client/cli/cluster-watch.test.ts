@@ -1,0 +1,25 @@
+import test from 'ava'
+import { clusterWatch } from '#client/cli/connect.js'
+
+function underTest() {
+  const notes: string[] = []
+  return { notes, watch: clusterWatch({ note: (line) => void notes.push(line) }) }
+}
+
+test('a change of leader is one line, also after trouble that was short', (t) => {
+  const { notes, watch } = underTest()
+  watch.onAnswer(undefined)
+  watch.onAnswer('jm-0')
+  watch.onTrouble(new Error('refused'), 900)
+  watch.onAnswer('jm-1')
+  watch.onAnswer('jm-1')
+  t.deepEqual(notes, ['The leader has changed: jm-1 leads now.'])
+})
+
+test('that nobody answers is told once it has lasted, and that somebody does', (t) => {
+  const { notes, watch } = underTest()
+  watch.onAnswer('jm-0')
+  for (const lastedMs of [0, 500, 1_500, 3_000]) watch.onTrouble(new Error('refused\nby all'), lastedMs)
+  watch.onAnswer('jm-0')
+  t.deepEqual(notes, ['The cluster does not answer (refused); trying again.', 'The cluster answers again.'])
+})
