@@ -15,6 +15,8 @@ import { StallWatch } from './stall-watch.js'
 /** In a request: the answer has a length and no trailer; where it can not be completed, the connection is closed. */
 export const PLAIN_HEADER = 'x-flott-plain'
 const HEAD_BYTES_MAX = 4_096
+/** What is larger is nothing to be held in memory. */
+const BODY_BYTES_MAX = 2 ** 31
 const IDLE_MAX = 8
 
 export interface PlainBlob {
@@ -31,7 +33,7 @@ export class PlainGet {
   /** Undefined: to be asked for in the ordinary way. RPC_TIMEOUT after `stallMs` without a byte. */
   async get(address: string, path: string): Promise<PlainBlob | undefined> {
     const { clock, stallMs, crcHeader } = this.options
-    const connection = this.#idle.get(address)?.pop() ?? new PlainConnection(address, crcHeader)
+    const connection = this.#takeIdle(address) ?? new PlainConnection(address, crcHeader)
     const stall = new StallWatch(clock, stallMs, () => connection.close('stalled'))
     const outcome = await connection.get(path, () => stall.progress())
     stall.stop()
@@ -39,11 +41,17 @@ export class PlainGet {
     if (outcome) this.#keep(address, connection)
     return outcome
   }
+  #takeIdle(address: string): PlainConnection | undefined {
+    const open = (this.#idle.get(address) ?? []).filter(({ isOpen }) => isOpen)
+    const connection = open.pop()
+    if (open.length > 0) this.#idle.set(address, open)
+    else this.#idle.delete(address)
+    return connection
+  }
   #keep(address: string, connection: PlainConnection): void {
-    const idle = (this.#idle.get(address) ?? []).filter(({ isOpen }) => isOpen)
-    this.#idle.set(address, idle)
+    const idle = this.#idle.get(address) ?? []
     if (this.#stopped || idle.length >= IDLE_MAX) connection.close()
-    else if (connection.isOpen) idle.push(connection)
+    else if (connection.isOpen) this.#idle.set(address, [...idle, connection])
   }
   stop(): void {
     this.#stopped = true
@@ -132,7 +140,7 @@ class PlainConnection {
     const length = Number(headers.get('content-length') ?? Number.NaN)
     const sum = Number(headers.get(this.crcHeader) ?? Number.NaN)
     const begun = read.subarray(end + 4)
-    if (!status.startsWith('http/1.1 200 ') || !Number.isSafeInteger(length) || Number.isNaN(sum) || begun.length > length) {
+    if (!status.startsWith('http/1.1 200 ') || !(length <= BODY_BYTES_MAX) || Number.isNaN(sum) || begun.length > length) {
       this.close()
       return
     }
