@@ -20,4 +20,9 @@ export const REGRESSIONS: readonly (SimulationOptions & { readonly found: string
     operator: true,
     found: 'such a disk was a member before the others had what it alone had: a leader that died between left them without',
   },
+  {
+    seed: 43755,
+    found:
+      'sessions that an outage had cut off ended when a new leader had been connected for as long: their TaskManagers were taken for dead',
+  },
 ]

@@ -6,6 +6,11 @@ import type { ClusterPaths, ZooKeeperSession } from './zookeeper.js'
 
 /** Between two lists: when many TaskManagers come at once, one list is for many of them. */
 const PAUSE_MS = 100
+/**
+ * In the session's time-out. Sessions that an outage cut off end one time-out after ZooKeeper is back, at the latest; those who had them
+ * have as long again to learn of it and to register anew.
+ */
+const SETTLED_TIMEOUTS = 2
 
 /**
  * One watch on the folder, whatever the number of TaskManagers.
@@ -13,7 +18,7 @@ const PAUSE_MS = 100
  * State: since when the session is connected without a break; the list, or none.
  * - made, with the session, or reconnected -> connected since now, no list
  * - suspended, lost                        -> no list; lost: the end
- * - connected for the session's time-out   -> list, with a watch
+ * - connected for SETTLED_TIMEOUTS         -> list, with a watch
  * - the folder has changed                 -> list again, PAUSE_MS after the last one
  */
 export class RegistrationWatch implements Registrations {
@@ -80,7 +85,7 @@ export class RegistrationWatch implements Registrations {
     const { session, clock } = this.options
     for (;;) {
       await session.whenConnected()
-      const leftMs = this.#connectedSinceMs + session.timeoutMs - clock.monotonicMs()
+      const leftMs = this.#connectedSinceMs + SETTLED_TIMEOUTS * session.timeoutMs - clock.monotonicMs()
       if (leftMs <= 0) return
       await sleep(clock, leftMs, this.#ended.signal)
     }

@@ -33,7 +33,7 @@ export interface Registrations {
   /**
    * Names of those that are there; undefined while that can not be told. Whatever kept TaskManagers from ZooKeeper for so long that their
    * sessions ended may have kept the leader from it, too, and then all come back at the same time: so nothing is said before this session
-   * was connected for as long as a session lasts.
+   * was connected for twice as long as a session lasts without its client.
    */
   readonly listed: ReadonlySet<string> | undefined
   /** Calls with each new list, until the reign ends. */
