@@ -11,7 +11,7 @@ import { RestClusterClient } from '../submit/rest-cluster-client.js'
 import type { TransportWatch } from '../submit/rest-request.js'
 import type { Terminal } from './terminal.js'
 
-/** Trouble that is over sooner is none of the user's. */
+/** Trouble in the middle that is over sooner is none of the user's. */
 const QUIET_MS = 1_000
 
 export interface ClusterOptions {
@@ -60,13 +60,14 @@ async function addressesOf(options: ClusterOptions, config: LoadedConfig['config
   return leaderAddresses(retrieval, { where: `ZooKeeper at ${quorumOf(config)}`, timeoutMs: config['rest.connection-timeout'] })
 }
 
-/** A change of leader is one line. That nobody answers is told once it has lasted. */
+/** A change of leader is one line. That nobody answers is told once it has lasted, and at once where nobody has answered yet. */
 export function clusterWatch(terminal: Pick<Terminal, 'note'>): Required<TransportWatch> {
   let leads: string | undefined
+  let hasAnswered = false
   let isTold = false
   return {
     onTrouble(trouble, lastedMs) {
-      if (isTold || lastedMs < QUIET_MS) return
+      if (isTold || (hasAnswered && lastedMs < QUIET_MS)) return
       terminal.note(`The cluster does not answer (${trouble.message.split('\n')[0]}); trying again.`)
       isTold = true
     },
@@ -74,6 +75,7 @@ export function clusterWatch(terminal: Pick<Terminal, 'note'>): Required<Transpo
       if (leads !== undefined && leader !== undefined && leader !== leads) terminal.note(`The leader has changed: ${leader} leads now.`)
       else if (isTold) terminal.note('The cluster answers again.')
       leads = leader ?? leads
+      hasAnswered = true
       isTold = false
     },
   }

@@ -23,3 +23,10 @@ test('that nobody answers is told once it has lasted, and that somebody does', (
   watch.onAnswer('jm-0')
   t.deepEqual(notes, ['The cluster does not answer (refused); trying again.', 'The cluster answers again.'])
 })
+
+test('an address that does not answer at first is told at once', (t) => {
+  const { notes, watch } = underTest()
+  watch.onTrouble(new Error('refused'), 0)
+  watch.onAnswer('jm-0')
+  t.deepEqual(notes, ['The cluster does not answer (refused); trying again.', 'The cluster answers again.'])
+})
