@@ -4,8 +4,10 @@ import { type Clock, systemClock } from '#core/clock.js'
 import { loadConfig } from '#core/config/load-config.js'
 import { OPTIONS, type OptionKey } from '#core/config/options.js'
 import type { LoadedConfig } from '#core/config/resolve-config.js'
+import { compareEpochs } from '#core/epoch.js'
 import { silentLogger } from '#core/logger.js'
 import { systemRandom } from '#core/random.js'
+import type { AnsweringLeader } from '#protocol/rest/leader-header.js'
 import { leaderAddresses, type RestAddresses, staticAddresses } from '../submit/rest-addresses.js'
 import { RestClusterClient } from '../submit/rest-cluster-client.js'
 import type { TransportWatch } from '../submit/rest-request.js'
@@ -62,7 +64,7 @@ async function addressesOf(options: ClusterOptions, config: LoadedConfig['config
 
 /** A change of leader is one line. That nobody answers is told once it has lasted, and at once where nobody has answered yet. */
 export function clusterWatch(terminal: Pick<Terminal, 'note'>): Required<TransportWatch> {
-  let leads: string | undefined
+  let leads: AnsweringLeader | undefined
   let hasAnswered = false
   let isTold = false
   return {
@@ -72,9 +74,12 @@ export function clusterWatch(terminal: Pick<Terminal, 'note'>): Required<Transpo
       isTold = true
     },
     onAnswer(leader) {
-      if (leads !== undefined && leader !== undefined && leader !== leads) terminal.note(`The leader has changed: ${leader} leads now.`)
+      const isLate = leads !== undefined && leader !== undefined && compareEpochs(leader.epoch, leads.epoch) < 0
+      const next = isLate ? leads : (leader ?? leads)
+      if (leads !== undefined && next?.jobManagerId !== leads.jobManagerId)
+        terminal.note(`The leader has changed: ${next?.jobManagerId} leads now.`)
       else if (isTold) terminal.note('The cluster answers again.')
-      leads = leader ?? leads
+      leads = next
       hasAnswered = true
       isTold = false
     },

@@ -1,7 +1,8 @@
 /** One request to the cluster, repeated while the reason for its failure may pass: a change of leader is a pause, not an error. */
 import { type Clock, sleep } from '#core/clock.js'
 import { ERRORS, type ErrorCode, FlottError, isFlottError } from '#core/errors.js'
-import { type ErrorResponse, LEADER_HEADER } from '#protocol/rest/responses.js'
+import { type AnsweringLeader, LEADER_HEADER, parseLeader } from '#protocol/rest/leader-header.js'
+import type { ErrorResponse } from '#protocol/rest/responses.js'
 import type { RestAddresses } from './rest-addresses.js'
 
 export interface RetryPolicy {
@@ -28,8 +29,8 @@ export interface RestRequest {
 export interface TransportWatch {
   /** A request fails for a reason that may pass, and has for so long. */
   onTrouble?(trouble: Error, lastedMs: number): void
-  /** One succeeded; this JobManager leads, as far as the answer says so. */
-  onAnswer?(leader: string | undefined): void
+  /** One succeeded; this JobManager led when it answered, as far as the answer says so. */
+  onAnswer?(leader: AnsweringLeader | undefined): void
 }
 
 /** Who waits longer for an address is told for what. */
@@ -105,8 +106,7 @@ export class RestTransport {
     })
     const json = jsonOf(text)
     if (response.ok && json !== undefined) {
-      const leader = response.headers.get(LEADER_HEADER)
-      this.watch.onAnswer?.(leader === null ? undefined : decodeURIComponent(leader))
+      this.watch.onAnswer?.(parseLeader(response.headers.get(LEADER_HEADER) ?? ''))
       return json as T
     }
     throw errorOf(url, request, response.status, json)

@@ -8,7 +8,8 @@ import Router from '@koa/router'
 import Koa from 'koa'
 import { ERRORS, FlottError, isFlottError } from '#core/errors.js'
 import type { Service } from '#core/service.js'
-import { type ErrorResponse, LEADER_HEADER } from '#protocol/rest/responses.js'
+import { formatLeader, LEADER_HEADER } from '#protocol/rest/leader-header.js'
+import type { ErrorResponse } from '#protocol/rest/responses.js'
 import { forwardToLeader } from './forward-to-leader.js'
 import { addLocalRoutes, leaderRoutes, type Route } from './handlers.js'
 import type { RestContext } from './rest-context.js'
@@ -109,7 +110,7 @@ export class RestEndpoint implements Service {
       }
       return
     }
-    ctx.set(LEADER_HEADER, encodeURIComponent(leading.info.jobManagerId))
+    ctx.set(LEADER_HEADER, formatLeader(leading.info))
     const body = await route.handle(ctx, leading)
     ctx.status = route.status ?? 200
     ctx.body = body

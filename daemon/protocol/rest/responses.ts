@@ -4,9 +4,6 @@ import type { ExecutionState } from '../gateways/job-master-gateway.js'
 import type { JobStatus } from '../ha/facts.js'
 
 /** Any status >= 400. `errors` are for people; `code` is stable. */
-/** Of each answer that a leader gave: its id, percent-encoded. */
-export const LEADER_HEADER = 'x-flott-leader'
-
 export interface ErrorResponse {
   readonly errors: readonly string[]
   readonly code: ErrorCode

@@ -82,7 +82,7 @@ async function lookingUp(t: ExecutionContext, foundMs: number) {
             told.push([clock.monotonicMs(), isFlottError(trouble) ? trouble.code : undefined])
             t.true(lastedMs >= 1_500)
           },
-          onAnswer: (leader) => void told.push([clock.monotonicMs(), leader]),
+          onAnswer: (leader) => void told.push([clock.monotonicMs(), leader?.jobManagerId]),
         },
       )
         .send({ method: 'PATCH', path: '/v1/jobs/j?mode=cancel' })
