@@ -26,18 +26,22 @@ export interface PlainBlob {
 
 export class PlainGet {
   readonly #idle = new Map<string, PlainConnection[]>()
+  readonly #busy = new Set<PlainConnection>()
   #stopped = false
 
   constructor(private readonly options: { readonly clock: Clock; readonly stallMs: number; readonly crcHeader: string }) {}
 
-  /** Undefined: to be asked for in the ordinary way. RPC_TIMEOUT after `stallMs` without a byte. */
+  /** Undefined: to be asked for in the ordinary way. RPC_TIMEOUT after `stallMs` without a byte; CONNECTION_LOST when it is stopped. */
   async get(address: string, path: string): Promise<PlainBlob | undefined> {
     const { clock, stallMs, crcHeader } = this.options
     const connection = this.#takeIdle(address) ?? new PlainConnection(address, crcHeader)
     const stall = new StallWatch(clock, stallMs, () => connection.close('stalled'))
+    this.#busy.add(connection)
     const outcome = await connection.get(path, () => stall.progress())
+    this.#busy.delete(connection)
     stall.stop()
     if (outcome === 'stalled') throw new FlottError('RPC_TIMEOUT', `GET ${path} from ${address}: nothing moved for ${stallMs} ms`)
+    if (outcome === 'stopped') throw new FlottError('CONNECTION_LOST', `GET ${path} from ${address}: transfers are stopped`)
     if (outcome) this.#keep(address, connection)
     return outcome
   }
@@ -57,8 +61,12 @@ export class PlainGet {
     this.#stopped = true
     for (const connection of [...this.#idle.values()].flat()) connection.close()
     this.#idle.clear()
+    for (const connection of this.#busy) connection.close('stopped')
   }
 }
+
+/** Why a connection was closed from here. */
+type Ended = 'stalled' | 'stopped'
 
 interface Body {
   readonly content: Uint8Array
@@ -72,7 +80,7 @@ class PlainConnection {
   readonly #head = Buffer.allocUnsafeSlow(HEAD_BYTES_MAX)
   #headBytes = 0
   #body: Body | undefined
-  #answered: ((outcome: PlainBlob | 'stalled' | undefined) => void) | undefined
+  #answered: ((outcome: PlainBlob | Ended | undefined) => void) | undefined
   #progress: () => void = () => {}
   isOpen = true
 
@@ -96,7 +104,7 @@ class PlainConnection {
     this.#socket.on('close', () => this.close())
   }
 
-  get(path: string, onProgress: () => void): Promise<PlainBlob | 'stalled' | undefined> {
+  get(path: string, onProgress: () => void): Promise<PlainBlob | Ended | undefined> {
     return new Promise((resolve) => {
       if (!this.isOpen) return resolve(undefined)
       this.#answered = resolve
@@ -105,12 +113,12 @@ class PlainConnection {
       this.#socket.write(`GET ${path} HTTP/1.1\r\nhost: ${this.address}\r\n${PLAIN_HEADER}: 1\r\n\r\n`)
     })
   }
-  close(reason?: 'stalled'): void {
+  close(reason?: Ended): void {
     this.isOpen = false
     this.#socket.destroy()
     this.#settle(reason)
   }
-  #settle(outcome: PlainBlob | 'stalled' | undefined): void {
+  #settle(outcome: PlainBlob | Ended | undefined): void {
     const answered = this.#answered
     this.#answered = undefined
     this.#body = undefined

@@ -141,6 +141,22 @@ test('http: a server that says nothing is given up', async (t) => {
   server.close()
 })
 
+test('http: a get under way ends when transfers are stopped', async (t) => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': 1_000_000, [BYTES_HEADER]: 1_000_000, [CRC_HEADER]: 0 })
+    response.write(Buffer.alloc(1_000))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const asked = once(server, 'request')
+  const transfer = new HttpBlobTransfer({ clock: systemClock })
+  const refused = t.throwsAsync(transfer.get(`127.0.0.1:${(server.address() as AddressInfo).port}`, 'x'), { code: 'CONNECTION_LOST' })
+  await asked
+  transfer.stop()
+  await refused
+  server.closeAllConnections()
+  server.close()
+})
+
 for (const [name, make] of Object.entries({ loopback, http: () => http() })) {
   const blobs = (title: string, body: (t: ExecutionContext, world: World) => Promise<void>) =>
     test(`${name}: ${title}`, async (t) => {
