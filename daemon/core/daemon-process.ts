@@ -145,7 +145,7 @@ function refuseHeapFlag(flags: readonly string[]): void {
 /**
  * The scripts start daemons with --max-semi-space-size=4: V8 lets buffers of twice that size gather before it looks for dead ones among
  * the young objects. By default these are 32 MB, more than a small heap may grow by, so that each dozen megabytes of blobs that pass
- * through make it mark the whole heap: half of the processor time of a JobManager from which state is restored. That is for threads that
+ * through make it mark the whole heap: more than a third of the processor time of a JobManager from which state is restored. That is for threads that
  * move bytes; a worker, which runs user code, has the limit that it is given only where the flag is not set.
  */
 function keepSmallYoungGenerationToThisThread(): void {

@@ -41,10 +41,13 @@ export class Handover {
   async stop(): Promise<void> {
     const { hasSuccessor, jobManager } = this.options
     const isAwaited = hasSuccessor()
-    await jobManager.stop()
-    if (isAwaited) await this.#successor()
-    jobManager.retire()
-    this.#unwatch()
+    try {
+      await jobManager.stop()
+      if (isAwaited) await this.#successor()
+    } finally {
+      jobManager.retire()
+      this.#unwatch()
+    }
   }
 
   /** Of this process, for questions. */

@@ -51,6 +51,7 @@ import { programDirectory } from './unpacked-programs.js'
 
 const INSTALLATION = fileURLToPath(new URL('../../../', import.meta.url))
 const RETRY_WAIT_MS = 200
+
 export interface RunningJobManager extends RunningDaemon {
   readonly restUrl: string
   /** host:port of the internal endpoint. */

@@ -127,24 +127,29 @@ export class LevelBlobStore implements BlobStore {
     let bytes = 0
     let sum = 0
     let next = 0
-    try {
-      for await (const [key, value] of this.db.iterator({ ...blockRange(expected.serial), highWaterMarkBytes: 256 * 1024 })) {
-        const { block } = decodeBlockKey(key)
-        const content = decodeBlockValue(value)
-        if (block !== next) throw new FlottError('BLOB_CORRUPT', `${name}: block ${next} is missing`)
-        if (crc32(content.bytes) !== content.crc32)
-          throw new FlottError('BLOB_CORRUPT', `${name}: block ${block} does not match its checksum`)
-        next++
-        bytes += content.bytes.byteLength
-        sum = combineCrc32(sum, content.crc32, content.bytes.byteLength)
-        if (content.bytes.byteLength > 0) yield content.bytes
-      }
-    } catch (error) {
-      if (isCorruption(error)) throw new FlottError('BLOB_CORRUPT', `${name}: the database is damaged`, { cause: error })
-      throw storageError(error, `read of ${name}`)
+    for await (const [key, value] of this.#blocks(name, expected.serial)) {
+      const { block } = decodeBlockKey(key)
+      const content = decodeBlockValue(value)
+      if (block !== next) throw new FlottError('BLOB_CORRUPT', `${name}: block ${next} is missing`)
+      if (crc32(content.bytes) !== content.crc32)
+        throw new FlottError('BLOB_CORRUPT', `${name}: block ${block} does not match its checksum`)
+      next++
+      bytes += content.bytes.byteLength
+      sum = combineCrc32(sum, content.crc32, content.bytes.byteLength)
+      if (content.bytes.byteLength > 0) yield content.bytes
     }
     if (bytes !== expected.bytes || sum !== expected.crc32)
       throw new FlottError('BLOB_CORRUPT', `${name}: ${bytes} bytes with crc32 ${sum}, not ${expected.bytes} with ${expected.crc32}`)
+  }
+
+  async *#blocks(name: string, serial: bigint): AsyncIterable<[Buffer, Buffer]> {
+    try {
+      yield* this.db.iterator({ ...blockRange(serial), highWaterMarkBytes: 256 * 1024 })
+    } catch (error) {
+      throw isCorruption(error)
+        ? new FlottError('BLOB_CORRUPT', `${name}: the database is damaged`, { cause: error })
+        : storageError(error, `read of ${name}`)
+    }
   }
 
   /** What a failed write has left is not there: nobody may count on it. */

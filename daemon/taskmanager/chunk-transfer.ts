@@ -37,8 +37,8 @@ interface Expected {
 
 /**
  * Moves chunks of snapshots between slot workers and the leader. A chunk that can not be stored declines its checkpoint: it is not
- * repeated. What is got is checked against what the manifest says, here and nowhere else. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders. What
- * tasks will ask for is fetched ahead, while their program is loaded.
+ * repeated. A task that is restored has nothing else to do than to wait for its chunks: a get is repeated, and outlives leaders. What is
+ * got is checked against the manifest, here and nowhere else. What tasks will ask for is fetched ahead, while their program is loaded.
  */
 export class ChunkTransfer {
   readonly #puts = new Lane()

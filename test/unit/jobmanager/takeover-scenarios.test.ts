@@ -187,3 +187,30 @@ test('the list of jobs says after a change of leader how the tasks of ended jobs
   t.deepEqual(await plane.dispatcher.listJobs({}), before)
   t.is(before[0]!.tasks.FINISHED, 4)
 })
+
+test('a leader that stops decides nothing more, and goes on knowing what it knew, for questions', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  await plane.dispatcher.submitJob({ jobGraph: job() })
+  const before = await plane.dispatcher.describeJob({ jobId })
+  const stopped = plane.jobManager.stop()
+  t.is(plane.jobManager.leading(), undefined)
+  await plane.clock.advance(1_000)
+  await stopped
+  const { dispatcher } = plane.jobManager.leaving()!
+  t.deepEqual((await dispatcher.describeJob({ jobId })).status, before.status)
+  t.is((await dispatcher.listJobs({})).length, 1)
+  await t.throwsAsync(dispatcher.submitJob({ jobGraph: { ...job(), jobId: 'a'.repeat(32) } }), { code: 'NOT_LEADER' })
+  plane.jobManager.retire()
+  t.is(plane.jobManager.leaving(), undefined)
+})
+
+test('a leader that has lost its reign has nothing to say, also when it stops afterwards', async (t) => {
+  const plane = new ControlPlane()
+  await plane.lead()
+  plane.reign.end()
+  const stopped = plane.jobManager.stop()
+  await plane.clock.advance(1_000)
+  await stopped
+  t.is(plane.jobManager.leaving(), undefined)
+})
