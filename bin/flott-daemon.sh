@@ -34,7 +34,7 @@ ready_timeout_s=60
 [ "$daemon" = taskmanager ] && stop_timeout_s=${FLOTT_STOP_TIMEOUT_S:-45} || stop_timeout_s=${FLOTT_STOP_TIMEOUT_S:-15}
 
 alive() { # PID -> true while it is this daemon, not a later process that got its number
-  [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" 2> /dev/null | grep -qF "$main"
+  [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -qF "$main"
 }
 
 prefix() { echo "$pid_dir/flott-$FLOTT_IDENT_STRING-$daemon-$1"; } # INDEX -> of the files of one daemon

@@ -33,7 +33,7 @@ server_of() { # the peer's own configuration, with its data directory and myid
 }
 port_of() { sed -n 's/^[[:space:]]*clientPort[[:space:]]*=[[:space:]]*//p' "$1" | tail -n 1; }
 java_command() { echo java -Xmx"${FLOTT_ZK_HEAP_MB:-256}m" -cp /etc/zookeeper/conf:$jar org.apache.zookeeper.server.quorum.QuorumPeerMain; }
-alive() { [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" 2> /dev/null | grep -q QuorumPeerMain; }
+alive() { [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -q QuorumPeerMain; }
 
 stop_last() {
   local pid tick
